@@ -1,0 +1,74 @@
+"""Errors that say what happened, to which id, and what to do next. Each carries its HTTP status."""
+
+from typing import ClassVar
+
+
+class ColdstartError(Exception):
+    """Base of every error raised on purpose.
+
+    Parameters
+    ----------
+    what : str
+        What happened, in one clause.
+    subject : str, optional
+        The id, file or setting that it happened to.
+    remedy : str, optional
+        What the reader can do about it.
+    """
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, what: str, *, subject: str | None = None, remedy: str | None = None) -> None:
+        self.what, self.subject, self.remedy = what, subject, remedy
+        message = f"{subject}: {what}" if subject is not None else what
+        super().__init__(f"{message}. {remedy}" if remedy else message)
+
+
+class InvalidInput(ColdstartError):
+    """The input cannot be accepted as it is."""
+
+    status = 422
+    title = "Invalid input"
+
+
+class NotFound(ColdstartError):
+    """Nothing is known under this id."""
+
+    status = 404
+    title = "Not found"
+
+
+class Conflict(ColdstartError):
+    """The request contradicts what is stored or what runs."""
+
+    status = 409
+    title = "Conflict"
+
+
+class TooLarge(ColdstartError):
+    """The body or a part of it is over a limit."""
+
+    status = 413
+    title = "Too large"
+
+
+class Unavailable(ColdstartError):
+    """A part that the answer needs is missing, starting or overloaded."""
+
+    status = 503
+    title = "Unavailable"
+    retry_after_s: ClassVar[int] = 1
+
+
+class MissingExtra(ColdstartError):
+    """An optional dependency is not installed."""
+
+    status = 501
+    title = "Not installed"
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed",
+            remedy=f"Install it with: pip install 'coldstart-service[{extra}]'",
+        )

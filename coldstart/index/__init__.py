@@ -1,0 +1,128 @@
+"""Approximate search over served vectors: one protocol, three implementations (edge, server, exact)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+from coldstart.entities import ExternalId, Scalar
+from coldstart.vectors import Matrix, Vector
+
+
+class Range(TypedDict, total=False):
+    """Bounds of a numeric condition; missing bounds are open."""
+
+    gt: float
+    gte: float
+    lt: float
+    lte: float
+
+
+Filter = Mapping[str, Scalar | list[Scalar] | Range]
+"""Conditions that all hold: payload path -> equal to a scalar, one of a list, or within a range.
+
+A payload value that is a list matches when any of its elements does. A path is dotted: ``attributes.genre``.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What is stored of one item: ``version`` >= 1 orders writes, ``vector`` has shape [D], ``payload`` is JSON.
+
+    The payload keys ``item_id``, ``version`` and ``deleted`` are reserved for the index.
+    """
+
+    item_id: ExternalId
+    version: int
+    vector: Vector
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer of a query: ``score`` is the inner product of query and vector."""
+
+    item_id: ExternalId
+    score: float
+    version: int
+    payload: Mapping[str, Any]
+
+
+class VectorIndex(Protocol):
+    """One collection of points, searched by inner product (Qdrant's ``Dot``).
+
+    Every method is safe to call from several threads. Writes are durable and visible when the call returns.
+    """
+
+    @property
+    def dim(self) -> int:
+        """D, the width of every vector."""
+        ...
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write each point unless an equal or newer version, or a newer tombstone, is stored (hazards 21, 22).
+
+        Raises `InvalidInput` for a vector that is not finite or not [D], naming the item, and writes none of the batch.
+        """
+        ...
+
+    def delete(self, versions: Mapping[ExternalId, int]) -> None:
+        """Leave a tombstone for each item at its version: never returned, and older upserts stay out."""
+        ...
+
+    def query(
+        self, vectors: Matrix, limit: int, *, where: Filter | None = None, exclude: Sequence[ExternalId] = ()
+    ) -> list[list[Hit]]:
+        """The ``limit`` best live points for each of the vectors [b, D], best first."""
+        ...
+
+    def fetch(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Point]:
+        """The live points among the ids; absent and deleted ones are left out."""
+        ...
+
+    def count(self) -> int:
+        """How many live points there are."""
+        ...
+
+    def optimize(self) -> None:
+        """Build or rebuild the search graph, where the engine needs to be told."""
+        ...
+
+
+class IndexStore(Protocol):
+    """The collections of one deployment, one per adapter version, and which of them is live."""
+
+    def create(self, collection: str, dim: int) -> VectorIndex:
+        """Open the collection, creating it where it is missing; `Conflict` where it has another width."""
+        ...
+
+    def collections(self) -> list[str]:
+        """Names, sorted."""
+        ...
+
+    def promote(self, collection: str) -> None:
+        """Make the collection the live one, atomically; `NotFound` where it does not exist."""
+        ...
+
+    def live(self) -> str | None:
+        """The name of the live collection."""
+        ...
+
+    def drop(self, collection: str) -> None:
+        """Remove a collection; `Conflict` for the live one."""
+        ...
+
+    def close(self) -> None:
+        """Flush and release what is held."""
+        ...
+
+
+def open_index_store(*, root: Path, qdrant_url: str | None = None, api_key: str | None = None) -> IndexStore:
+    """Qdrant at ``qdrant_url``, or else Qdrant Edge in the folder ``root``, which one process may own."""
+    if qdrant_url is not None:
+        from coldstart.index.server import ServerIndexStore
+
+        return ServerIndexStore.connect(qdrant_url, api_key=api_key)
+    from coldstart.index.edge import EdgeIndexStore
+
+    return EdgeIndexStore(root)
