@@ -1,0 +1,192 @@
+"""The item store and its outbox: the database row is the queue of record.
+
+One transaction writes an item at its next version together with its outbox row; a claim leases due outbox rows; ``done``
+removes them only at the version that was claimed. A broker message merely wakes a worker and carries nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from coldstart.entities import Event, ExternalId, Item
+from coldstart.errors import ColdstartError
+from coldstart.vectors import Vector
+
+
+class Status(StrEnum):
+    """Where an item stands, as ``GET /items/{id}`` shows it."""
+
+    PENDING = "pending"
+    ENCODING = "encoding"
+    RETRIEVABLE = "retrievable"
+    DEAD = "dead"
+    DELETED = "deleted"
+
+
+class Stage(StrEnum):
+    """What an outbox row waits for: its content encoded, or its vector (or tombstone) written to the index."""
+
+    ENCODE = "encode"
+    INDEX = "index"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An item to accept. ``picture`` holds the bytes where the caller sent them; else ``item.image`` is an address."""
+
+    item: Item
+    picture: bytes | None = None
+    source_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The promise of a 202: committed at this version."""
+
+    item_id: ExternalId
+    version: int
+    accepted_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """What an item's content became: embeddings before the adapter (float16 at rest), ``None`` for what is missing."""
+
+    text: Vector | None
+    image: Vector | None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The outcome of encoding one claimed item; ``vector`` [D] is what the index will serve."""
+
+    item_id: ExternalId
+    version: int
+    embeddings: Embeddings
+    vector: Vector
+    gates: Mapping[str, float]
+    cold: bool
+    adapter_version: str
+    picture_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRecord:
+    """An item as stored. Times are Unix seconds, ``None`` for a step not reached at this version."""
+
+    item: Item
+    version: int
+    status: Status
+    accepted_at: float
+    claimed_at: float | None = None
+    encoded_at: float | None = None
+    retrievable_at: float | None = None
+    attempts: int = 0
+    error: str | None = None
+    picture_error: str | None = None
+    picture_sha256: str | None = None
+    modalities: tuple[str, ...] = ()
+    gates: Mapping[str, float] = field(default_factory=dict)
+    cold: bool | None = None
+    adapter_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A leased outbox row with what its stage needs; ``record.status`` is ``deleted`` where a tombstone is due."""
+
+    record: ItemRecord
+    attempts: int
+    picture: bytes | None = None
+    vector: Vector | None = None
+
+
+class ItemStore(Protocol):
+    """Items, versions, outbox and events of one deployment. Every method is one transaction and thread-safe."""
+
+    def accept(self, drafts: Sequence[Draft], *, priority: int = 0) -> list[Accepted | ColdstartError]:
+        """Commit each draft at its item's next version, due for encoding; answers in the order given.
+
+        A higher ``priority`` is claimed first (fresh items 0, backfills -1). An item whose ``source_version`` is not
+        above the stored one is answered with `Conflict` and changes nothing. Of several drafts with one id the last wins.
+        """
+        ...
+
+    def delete(self, item_id: ExternalId) -> Accepted:
+        """Mark the item deleted at its next version, its tombstone due for the index; `NotFound` where it is unknown."""
+        ...
+
+    def get(self, item_id: ExternalId) -> ItemRecord:
+        """The item as stored (also a deleted one); `NotFound` where it is unknown."""
+        ...
+
+    def get_many(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, ItemRecord]:
+        """Those of the items that are known."""
+        ...
+
+    def list_items(self, *, limit: int, offset: int = 0, status: Status | None = None) -> list[ItemRecord]:
+        """Items, last accepted first."""
+        ...
+
+    def counts(self) -> dict[Status, int]:
+        """How many items stand where."""
+        ...
+
+    def picture(self, item_id: ExternalId) -> bytes | None:
+        """The stored picture's bytes."""
+        ...
+
+    def claim(self, stage: Stage, *, limit: int, lease_s: float) -> list[Claim]:
+        """Lease up to ``limit`` due rows, counting the attempt; no two claimers get the same row while a lease holds.
+
+        Due: never claimed or the lease has run out, and any retry delay is over. Order: priority, then age.
+        """
+        ...
+
+    def encoded(self, results: Sequence[Encoded], *, lease_s: float | None = None) -> list[ExternalId]:
+        """Store embeddings and vector and pass the row on to `Stage.INDEX`, where the version is still the claimed one.
+
+        With ``lease_s`` the caller keeps the lease (it will write the index itself); otherwise the row is due at once.
+        Returns the ids that were still current.
+        """
+        ...
+
+    def done(self, versions: Mapping[ExternalId, int]) -> None:
+        """Remove the outbox rows that are still at these versions and mark the items retrievable (or deleted)."""
+        ...
+
+    def fail(self, versions: Mapping[ExternalId, int], reason: str, *, retry_in_s: float, max_attempts: int) -> None:
+        """Release the rows for a later try, or dead-letter those whose attempts are used up, with the reason."""
+        ...
+
+    def due(self, stage: Stage) -> int:
+        """How many rows are due now."""
+        ...
+
+    def retry_dead(self, item_id: ExternalId) -> Accepted:
+        """Give a dead item a fresh set of attempts; `NotFound` where it is not dead."""
+        ...
+
+    def record_events(self, events: Sequence[Event]) -> int:
+        """Store events, ignoring those whose ``event_id`` is known; returns how many were new."""
+        ...
+
+    def recent_events(self, user_id: ExternalId, *, limit: int) -> list[Event]:
+        """The user's latest events, newest first."""
+        ...
+
+    def popular(self, *, limit: int, since: float = 0.0) -> list[tuple[ExternalId, int]]:
+        """Items with the most events since a time (Unix seconds), most first."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+def open_item_store(url: str) -> ItemStore:
+    """The store at a SQLAlchemy URL (SQLite or PostgreSQL), migrated to the newest schema."""
+    from coldstart.catalog.store import SqlItemStore
+
+    return SqlItemStore(url)

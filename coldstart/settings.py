@@ -1,0 +1,100 @@
+"""The only reader of the environment. A setting is a flag, a ``COLDSTART_*`` variable and a TOML key of one name."""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from coldstart.errors import InvalidInput
+
+PREFIX = "COLDSTART_"
+CONFIG_FILE = "coldstart.toml"
+
+
+class Settings(BaseModel):
+    """Everything a deployment can choose; frozen, read once, passed as an argument."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(Path("coldstart-data"), description="Folder of the embedded state")
+    adapter: Path | None = Field(None, description="Adapter artifact to serve; default DATA_DIR/artifacts/adapter")
+    database_url: str | None = Field(None, description="SQLAlchemy URL; default SQLite in the data folder")
+    broker_url: str = Field("memory://", description="Celery broker; memory:// runs the worker inside the service")
+    qdrant_url: str | None = Field(None, description="Qdrant server; default Qdrant Edge in the data folder")
+    qdrant_api_key: str | None = Field(None, description="Key of the Qdrant server", repr=False)
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
+    embedded_worker: bool = Field(True, description="Encode inside the service process")
+    encoder_runtime: str = Field("auto", pattern="^(auto|torch|onnx)$", description="torch, onnx, or what is there")
+    threads: int = Field(1, ge=1, description="Threads of each encoder")
+    claim_batch: int = Field(32, ge=1, le=1000, description="Items claimed and encoded together")
+    lease_seconds: float = Field(120.0, gt=0, description="How long a claimed item belongs to its worker")
+    max_attempts: int = Field(5, ge=1, description="Tries before an item is dead-lettered")
+    relay_seconds: float = Field(1.0, gt=0, description="Pause between two looks for items left behind")
+    max_body_bytes: int = Field(12_000_000, ge=1024, description="Largest request body")
+    max_image_bytes: int = Field(8_000_000, ge=1024, description="Largest picture file")
+    max_image_pixels: int = Field(25_000_000, ge=1, description="Largest picture, in pixels")
+    image_hosts: tuple[str, ...] = Field((), description="Hosts that picture addresses may name; none by default")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level logged")
+
+    @property
+    def catalog_url(self) -> str:
+        """The database of items, events and outbox."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'catalog.sqlite3'}"
+
+    @property
+    def adapter_dir(self) -> Path:
+        """The adapter artifact to serve."""
+        return self.adapter or self.data_dir / "artifacts" / "adapter"
+
+    @property
+    def index_dir(self) -> Path:
+        """Where the embedded index lives."""
+        return self.data_dir / "index"
+
+
+def load_settings(*, config: Path | None = None, environ: dict[str, str] | None = None, **flags: Any) -> Settings:
+    """Merge the TOML file, the environment and the flags, the later ones winning; ``None`` flags are not given.
+
+    Raises
+    ------
+    InvalidInput
+        For an unknown name or an unusable value, naming the setting, its source and the nearest known name.
+    """
+    path = config or Path(CONFIG_FILE)
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+
+    def add(name: str, value: Any, source: str) -> None:
+        if name not in Settings.model_fields:
+            near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else "See coldstart serve --help"
+            raise InvalidInput(f"the setting {name!r} is unknown", subject=source, remedy=hint)
+        values[name], sources[name] = value, source
+
+    if path.exists():
+        try:
+            for name, value in tomllib.loads(path.read_text()).items():
+                add(name, value, str(path))
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidInput(f"the file is not TOML: {error}", subject=str(path)) from None
+    elif config is not None:
+        raise InvalidInput("the settings file does not exist", subject=str(config))
+    for key, value in (os.environ if environ is None else environ).items():
+        if key.startswith(PREFIX) and not key.startswith(PREFIX + "TEST_"):
+            name = key.removeprefix(PREFIX).lower()
+            add(name, tuple(filter(None, value.split(","))) if name == "image_hosts" else value, key)
+    for name, value in flags.items():
+        if value is not None:
+            add(name, value, f"--{name.replace('_', '-')}")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise InvalidInput(
+            f"{name} cannot be {first['input']!r}: {first['msg']}", subject=sources.get(name, name)
+        ) from None
