@@ -1,0 +1,1 @@
+"""The gated adapter: content embeddings into the frozen backbone's own vector space."""

@@ -1,0 +1,31 @@
+"""Where a user stands in the served space: known from the backbone, folded in from clicks, or new."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from coldstart.entities import ExternalId
+from coldstart.vectors import Matrix, Vector
+
+
+class UserSpace(Protocol):
+    """The user side of an adapter: query vectors [D] whose inner product with served item vectors is the score."""
+
+    def user_vector(self, user_id: ExternalId) -> Vector | None:
+        """The frozen backbone's user, placed in the served space; ``None`` for a user it has never seen."""
+        ...
+
+    def seen(self, user_id: ExternalId) -> Sequence[ExternalId]:
+        """Items the user met in training: not to be recommended again."""
+        ...
+
+    def fold_in(self, item_vectors: Matrix) -> Vector:
+        """A query from the served vectors [k, D] of k >= 1 clicked items."""
+        ...
+
+    def blend(self, known: Vector, folded: Vector, clicks: int) -> Vector:
+        """A known user's query moved by ``clicks`` recent events, given as their fold-in."""
+        ...
+
+    def query_from_text(self, text_embedding: Vector) -> Vector:
+        """A query [D] from the embedding of a preferences sentence, treated as a cold item the user would like."""
+        ...
