@@ -1,0 +1,45 @@
+"""What the text encoder sees of an item: cleaned characters, in the order in which they matter."""
+
+import unicodedata
+
+from coldstart.entities import Attributes, Scalar
+
+PHRASE_CHARS = 120
+"""An attribute is a phrase: a longer one would push the text out of the encoder's window."""
+
+
+def clean_text(raw: str, *, limit_chars: int = 20_000) -> str:
+    """Any text as it may be stored, tokenised and shown: NFC, whitespace folded, no control characters.
+
+    A lone surrogate, which breaks tokenisers and UTF-8, becomes U+FFFD; a control character, NUL among them, which
+    PostgreSQL refuses, becomes a space. Idempotent; never raises.
+
+    >>> clean_text("  Cafe\\u0301\\x00 noir\\n")
+    'Café noir'
+    """
+    paired = raw.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    printable = "".join(" " if unicodedata.category(char) == "Cc" else char for char in paired)
+    return " ".join(unicodedata.normalize("NFC", printable).split())[:limit_chars].rstrip()
+
+
+def compose_text(title: str, text: str, attributes: Attributes) -> str:
+    """The sentence of an item that is embedded: title, then attributes as ``name: value``, then text.
+
+    Encoders cut at about 256 tokens, so what names the item comes first. Attributes stand in the order of their names,
+    so that the order of a JSON object does not change the vector; empty ones are left out.
+
+    >>> compose_text("Heat", "A heist goes wrong.", {"genre": ["Crime", "Drama"], "year": 1995})
+    'Heat. genre: Crime, Drama. year: 1995. A heist goes wrong.'
+    >>> compose_text("Heat", "", {})
+    'Heat'
+    """
+    phrases = [_phrase(name, attributes[name]) for name in sorted(attributes)]
+    parts = [part for part in (clean_text(title), *phrases, clean_text(text)) if part]
+    closed = [part if part.endswith((".", "!", "?")) else f"{part}." for part in parts[:-1]]
+    return clean_text(" ".join([*closed, *parts[-1:]]))
+
+
+def _phrase(name: str, value: Scalar | list[str]) -> str:
+    words = ", ".join(str(each) for each in value) if isinstance(value, list) else str(value)
+    cleaned = clean_text(words, limit_chars=PHRASE_CHARS)
+    return f"{clean_text(name, limit_chars=PHRASE_CHARS)}: {cleaned}" if cleaned else ""
