@@ -1,0 +1,221 @@
+"""Files and frames as tables that know where each row came from, so that an error can say so."""
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from coldstart.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class _PandasColumn(Protocol):
+    def tolist(self) -> list[object]: ...
+    def isna(self) -> "_PandasColumn": ...
+
+
+class PandasFrame(Protocol):
+    """What is used of a pandas frame; pandas itself is never imported."""
+
+    @property
+    def columns(self) -> Iterable[object]: ...
+    @property
+    def iloc(self) -> object: ...
+    def __getitem__(self, column: object, /) -> _PandasColumn: ...
+
+
+Source: TypeAlias = "Path | str | pl.DataFrame | PandasFrame"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A frame and where it is from.
+
+    Parameters
+    ----------
+    source : str
+        The file's name, or what the frame holds.
+    frame : polars.DataFrame
+    lines : sequence of int
+        The number of each row as a person counts it: in a CSV the header is row 1, elsewhere the first record is.
+    """
+
+    source: str
+    frame: "pl.DataFrame"
+    lines: Sequence[int]
+
+    def error(self, what: str, *, remedy: str, row: int | None = None, column: str | None = None) -> InvalidInput:
+        """An error about a place in the table; ``row`` is the row in the frame."""
+        place = [self.source]
+        if row is not None:
+            place.append(f"row {self.lines[row]}")
+        if column is not None:
+            place.append(f"column {column!r}")
+        return InvalidInput(what, subject=", ".join(place), remedy=remedy)
+
+
+def read_table(source: Source, *, name: str) -> Table:
+    """A table from a csv, parquet or jsonl file, or from a polars or pandas frame that messages call ``name``.
+
+    Columns of a csv are text; cells that are empty are null; rows that are empty are left out.
+
+    Raises
+    ------
+    InvalidInput
+        Where the file cannot be read, naming the row where that is known, or where there is no row at all.
+    """
+    import polars as pl
+
+    match source:
+        case str() | Path():
+            table = _read_file(Path(source))
+        case pl.DataFrame():
+            table = _numbered(name, source, first=1)
+        case _ if hasattr(source, "iloc"):
+            table = _numbered(name, _from_pandas(source), first=1)
+        case _:
+            raise InvalidInput(
+                f"the {name} are a {type(source).__name__}", remedy="Give a path, a polars frame or a pandas frame"
+            )
+    if table.frame.height == 0:
+        raise table.error("there is no row", remedy="Give at least one record")
+    return table
+
+
+def _numbered(source: str, frame: "pl.DataFrame", *, first: int) -> Table:
+    """The frame without its empty rows, each row numbered from ``first``."""
+    import polars as pl
+
+    frame = frame.rename({column: column.strip() for column in frame.columns})
+    numbered = frame.with_row_index("\0line", offset=first).filter(~pl.all_horizontal(pl.col(frame.columns).is_null()))
+    return Table(source, numbered.drop("\0line"), numbered["\0line"].to_list())
+
+
+def _read_file(path: Path) -> Table:
+    if not path.is_file():
+        raise InvalidInput("the file does not exist", subject=str(path), remedy="Check the path")
+    match path.suffix.lower():
+        case ".csv":
+            return _read_csv(path)
+        case ".parquet":
+            return _read_parquet(path)
+        case ".jsonl":
+            return _read_jsonl(path)
+        case suffix:
+            what = f"the format {suffix!r} is unknown"
+            raise InvalidInput(what, subject=str(path), remedy="Use csv, parquet or jsonl")
+
+
+def _read_csv(path: Path) -> Table:
+    import polars as pl
+
+    try:
+        frame = pl.read_csv(path, infer_schema=False)
+    except pl.exceptions.NoDataError:
+        raise InvalidInput("the file is empty", subject=path.name, remedy="Write a header and rows") from None
+    except pl.exceptions.ComputeError as error:
+        raise _csv_error(path, error) from None
+    only = frame.columns[0]
+    if frame.width == 1 and (separator := next((s for s in ";\t|" if s in only), None)):
+        raise InvalidInput(
+            f"the columns are separated by {separator!r}", subject=path.name, remedy="Separate them by commas"
+        )
+    return _numbered(path.name, frame, first=2)
+
+
+def _csv_error(path: Path, error: Exception) -> InvalidInput:
+    """Say in which row a CSV is broken; the reader itself does not."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, strict=True)
+            width = len(next(reader))
+            for number, record in enumerate(reader, start=2):
+                if len(record) > width:
+                    return InvalidInput(
+                        f"the row has {len(record)} cells and the header {width}",
+                        subject=f"{path.name}, row {number}",
+                        remedy='Put cells that hold a comma in double quotes: "a, b"',
+                    )
+    except UnicodeDecodeError as broken:
+        line = path.read_bytes()[: broken.start].count(b"\n") + 1
+        return InvalidInput("the text is not UTF-8", subject=f"{path.name}, line {line}", remedy="Save it as UTF-8")
+    except csv.Error as broken:
+        return InvalidInput(
+            f"the file is not CSV: {broken}", subject=f"{path.name}, line {reader.line_num}",
+            remedy="Look for a double quote that is not closed",
+        )
+    return InvalidInput(f"the file cannot be read: {error}", subject=path.name, remedy="Save it as CSV again")
+
+
+def _read_parquet(path: Path) -> Table:
+    import polars as pl
+
+    try:
+        return _numbered(path.name, pl.read_parquet(path), first=1)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InvalidInput(
+            f"the file is not readable as parquet: {error}", subject=path.name, remedy="Write it again, or give a csv"
+        ) from None
+
+
+def _read_jsonl(path: Path) -> Table:
+    records: list[dict[str, object]] = []
+    lines: list[int] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise InvalidInput(
+                f"the line is not JSON: {error}", subject=f"{path.name}, row {number}", remedy="Write one object a line"
+            ) from None
+        if not isinstance(record, dict):
+            raise InvalidInput(
+                "the line is not an object", subject=f"{path.name}, row {number}", remedy='Write {"item_id": ...}'
+            )
+        records.append(record)
+        lines.append(number)
+    names = dict.fromkeys(name for record in records for name in record)
+    columns = {name: [record.get(name) for record in records] for name in names}
+    return Table(path.name, _frame(columns, source=path.name, lines=lines), lines)
+
+
+def _from_pandas(frame: PandasFrame) -> "pl.DataFrame":
+    columns: dict[str, list[object]] = {}
+    for name in frame.columns:
+        column = frame[name]
+        missing = column.isna().tolist()
+        columns[str(name)] = [None if gone else value for value, gone in zip(column.tolist(), missing, strict=True)]
+    return _frame(columns, source="frame", lines=range(1, 1 + max((len(c) for c in columns.values()), default=0)))
+
+
+def _frame(columns: dict[str, list[object]], *, source: str, lines: Sequence[int]) -> "pl.DataFrame":
+    """Columns of Python values as a frame; a column of mixed types becomes text."""
+    import polars as pl
+
+    series = []
+    for name, values in columns.items():
+        for line, value in zip(lines, values, strict=True):
+            if isinstance(value, dict):
+                raise InvalidInput(
+                    "the value is an object", subject=f"{source}, row {line}, column {name!r}",
+                    remedy="Give text, a number, true, false or a list of texts",
+                )
+        if any(isinstance(value, list) for value in values):
+            lists = [v if isinstance(v, list) or v is None else [v] for v in values]
+            column = [None if v is None else [str(x) for x in v if x is not None] for v in lists]
+            series.append(pl.Series(name, column, dtype=pl.List(pl.String)))
+            continue
+        kinds = {type(value) for value in values if value is not None}
+        if kinds <= {int, float} and len(kinds) == 2:
+            series.append(pl.Series(name, values, dtype=pl.Float64, strict=False))
+        elif len(kinds) > 1:
+            series.append(pl.Series(name, [None if v is None else str(v) for v in values], dtype=pl.String))
+        else:
+            series.append(pl.Series(name, values))
+    return pl.DataFrame(series)
