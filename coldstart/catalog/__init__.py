@@ -1,7 +1,7 @@
 """The item store and its outbox: the database row is the queue of record.
 
-One transaction writes an item at its next version together with its outbox row; a claim leases due outbox rows; ``done``
-removes them only at the version that was claimed. A broker message merely wakes a worker and carries nothing.
+One transaction writes an item at its next version together with its outbox row; a claim leases due outbox rows;
+``done`` removes them only at the version that was claimed. A broker message merely wakes a worker and carries nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -108,13 +108,26 @@ class ItemStore(Protocol):
     def accept(self, drafts: Sequence[Draft], *, priority: int = 0) -> list[Accepted | ColdstartError]:
         """Commit each draft at its item's next version, due for encoding; answers in the order given.
 
-        A higher ``priority`` is claimed first (fresh items 0, backfills -1). An item whose ``source_version`` is not
-        above the stored one is answered with `Conflict` and changes nothing. Of several drafts with one id the last wins.
+        A higher ``priority`` is claimed first (fresh items 0, backfills -1). A draft whose ``source_version`` is not
+        above the one accepted before is answered with `Conflict`, one that no database can hold with `InvalidInput`;
+        neither changes anything. Of several drafts with one id the last wins, and the others get its answer.
+        """
+        ...
+
+    def accept_encoded(
+        self, pairs: Sequence[tuple[Draft, Encoded]], *, priority: int = 0
+    ) -> list[Accepted | ColdstartError]:
+        """Commit items whose encoding is known already (a backbone's own), due for the index; answers as `accept` does.
+
+        The ``version`` of each `Encoded` is not looked at: it becomes the one accepted.
         """
         ...
 
     def delete(self, item_id: ExternalId) -> Accepted:
-        """Mark the item deleted at its next version, its tombstone due for the index; `NotFound` where it is unknown."""
+        """Mark the item deleted at its next version, its tombstone due for the index; `NotFound` if it is unknown.
+
+        The index must drop it before anything else is indexed, so a tombstone has priority 1.
+        """
         ...
 
     def get(self, item_id: ExternalId) -> ItemRecord:
@@ -137,10 +150,12 @@ class ItemStore(Protocol):
         """The stored picture's bytes."""
         ...
 
-    def claim(self, stage: Stage, *, limit: int, lease_s: float) -> list[Claim]:
+    def claim(self, stage: Stage, *, limit: int, lease_s: float, max_attempts: int) -> list[Claim]:
         """Lease up to ``limit`` due rows, counting the attempt; no two claimers get the same row while a lease holds.
 
-        Due: never claimed or the lease has run out, and any retry delay is over. Order: priority, then age.
+        Due: never claimed or the lease has run out, and any retry delay is over. Order: priority, then age. A row whose
+        lease ran out, so that its worker may have died of it, comes before all and alone; once ``max_attempts`` leases
+        ran out it is dead-lettered instead. So a claim may hold fewer than ``limit`` rows though more are due.
         """
         ...
 

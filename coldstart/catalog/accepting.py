@@ -1,0 +1,152 @@
+"""What callers change: items accepted and items deleted. Each function works inside the transaction it is given.
+
+Locks are always taken in one order, so that on PostgreSQL no two transactions wait for each other: rows of ``items`` by
+id, then of ``media``, then of ``outbox``. On SQLite a writing transaction is alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, func, or_, select, update
+
+from coldstart.catalog import Accepted, Draft, Stage, Status
+from coldstart.catalog.models import items, media, outbox
+from coldstart.catalog.rows import UNREACHED, check_draft, digest, item_row
+from coldstart.catalog.statements import chunks, insert
+from coldstart.entities import ExternalId
+from coldstart.errors import ColdstartError, Conflict, InvalidInput, NotFound
+
+
+def accept(tx: Connection, drafts: Sequence[Draft], *, priority: int, now: float) -> list[Accepted | ColdstartError]:
+    """`ItemStore.accept`: a handful of statements for a thousand drafts."""
+    refused: dict[int, ColdstartError] = {}
+    winners: dict[ExternalId, Draft] = {}
+    for position, draft in enumerate(drafts):
+        item_id = draft.item.item_id
+        try:
+            check_draft(draft)
+            _check_order(draft, winners[item_id].source_version if item_id in winners else None)
+        except (InvalidInput, Conflict) as error:
+            refused[position] = error
+        else:
+            winners[item_id] = draft
+    answers: dict[ExternalId, Accepted | ColdstartError] = {}
+    for part in chunks(sorted(winners.values(), key=lambda draft: draft.item.item_id)):
+        answers |= _accept(tx, part, priority=priority, now=now)
+    return [
+        refused[position] if position in refused else answers[draft.item.item_id]
+        for position, draft in enumerate(drafts)
+    ]
+
+
+def _accept(
+    tx: Connection, drafts: Sequence[Draft], *, priority: int, now: float
+) -> dict[ExternalId, Accepted | ColdstartError]:
+    """Accept drafts of distinct ids, in the order of their ids."""
+    ids = [draft.item.item_id for draft in drafts]
+    stored = select(items.c.item_id, items.c.picture_sha256).where(items.c.item_id.in_(ids))
+    stored = stored.order_by(items.c.item_id).with_for_update()
+    pictures = {row.item_id: row.picture_sha256 for row in tx.execute(stored)}
+    _store_pictures(tx, drafts)
+
+    put = insert(tx, items)
+    kept = {"item_id", "version", "source_version"}
+    put = put.on_conflict_do_update(
+        index_elements=[items.c.item_id],
+        set_={column.name: column for column in put.excluded if column.name not in kept}
+        | {
+            "version": items.c.version + 1,
+            "source_version": func.coalesce(put.excluded.source_version, items.c.source_version),
+        },
+        where=or_(
+            items.c.source_version.is_(None),
+            put.excluded.source_version.is_(None),
+            put.excluded.source_version > items.c.source_version,
+        ),
+    )
+    rows = [item_row(draft, now=now) for draft in drafts]
+    versions = {row.item_id: row.version for row in tx.execute(put.returning(items.c.item_id, items.c.version), rows)}
+    owe(tx, versions, Stage.ENCODE, priority=priority, now=now)
+    drop_orphans(tx, {pictures[item_id] for item_id in versions if pictures.get(item_id)})
+
+    answers: dict[ExternalId, Accepted | ColdstartError] = {
+        item_id: Accepted(item_id, version, now) for item_id, version in versions.items()
+    }
+    return answers | _conflicts(tx, [draft for draft in drafts if draft.item.item_id not in versions])
+
+
+def _conflicts(tx: Connection, drafts: Sequence[Draft]) -> dict[ExternalId, Conflict]:
+    ids = [draft.item.item_id for draft in drafts]
+    if not ids:
+        return {}
+    stored = dict(tx.execute(select(items.c.item_id, items.c.source_version).where(items.c.item_id.in_(ids))).all())
+    return {draft.item.item_id: _stale(draft, stored[draft.item.item_id]) for draft in drafts}
+
+
+def _check_order(draft: Draft, before: int | None) -> None:
+    if draft.source_version is not None and before is not None and draft.source_version <= before:
+        raise _stale(draft, before)
+
+
+def _stale(draft: Draft, stored: int | None) -> Conflict:
+    return Conflict(
+        f"source_version {draft.source_version} is not above {stored}, which was accepted before",
+        subject=draft.item.item_id,
+        remedy="Nothing to do where this is a repeated or late delivery; else send a higher source_version",
+    )
+
+
+def remove(tx: Connection, item_id: ExternalId, *, now: float) -> Accepted:
+    """`ItemStore.delete`: the row stays, to go on counting versions; its picture and vectors go."""
+    found = tx.execute(select(items.c.picture_sha256).where(items.c.item_id == item_id).with_for_update()).first()
+    if found is None:
+        raise NotFound("the item is unknown", subject=item_id)
+    version = tx.execute(
+        update(items)
+        .where(items.c.item_id == item_id)
+        .values(
+            version=items.c.version + 1,
+            status=Status.DELETED,
+            deleted=True,
+            picture_sha256=None,
+            accepted_at=now,
+            **UNREACHED,
+        )
+        .returning(items.c.version)
+    ).scalar_one()
+    # Ahead of everything: a shop that withdraws an item expects it gone at once.
+    owe(tx, {item_id: version}, Stage.INDEX, priority=1, now=now)
+    drop_orphans(tx, {found.picture_sha256} - {None})
+    return Accepted(item_id, version, now)
+
+
+def owe(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage, *, priority: int, now: float) -> None:
+    """Make these versions due, in place of whatever was owed on the items before."""
+    if not versions:
+        return
+    put = insert(tx, outbox)
+    put = put.on_conflict_do_update(
+        index_elements=[outbox.c.item_id],
+        set_={column.name: column for column in put.excluded if column.name != "item_id"},
+    )
+    fresh: dict[str, Any] = {"stage": stage, "priority": priority, "due_at": now, "leased": False, "attempts": 0}
+    tx.execute(put, [{"item_id": item_id, "version": versions[item_id], **fresh} for item_id in sorted(versions)])
+
+
+def _store_pictures(tx: Connection, drafts: Sequence[Draft]) -> None:
+    pictures = {digest(draft.picture): draft.picture for draft in drafts if draft.picture is not None}
+    if pictures:
+        put = insert(tx, media)
+        # An update, though nothing changes: it locks the row, so that `drop_orphans` elsewhere waits for the reference.
+        put = put.on_conflict_do_update(index_elements=[media.c.sha256], set_={"sha256": put.excluded.sha256})
+        tx.execute(put, [{"sha256": name, "content": pictures[name]} for name in sorted(filter(None, pictures))])
+
+
+def drop_orphans(tx: Connection, names: set[str]) -> None:
+    """Remove those of the pictures that no item refers to any more."""
+    if not names:
+        return
+    candidates = media.c.sha256.in_(names)
+    # First the locks, then the look: a statement sees only what was committed when it began.
+    tx.execute(select(media.c.sha256).where(candidates).order_by(media.c.sha256).with_for_update())
+    tx.execute(delete(media).where(candidates, ~exists().where(items.c.picture_sha256 == media.c.sha256)))

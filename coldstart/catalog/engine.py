@@ -1,0 +1,127 @@
+"""The database behind the store: how it is opened, how a transaction begins, and which of our errors its errors become.
+
+SQLite runs in WAL mode. A transaction that answers a caller (accept, delete, events) commits with ``synchronous=FULL``:
+it survives a crash of the process, of the system and a power cut, as far as the disk honours fsync. A worker's
+transaction (claim, encoded, done) commits with ``NORMAL``: it survives a crash of the process, and a power cut may undo
+the last of them, which leaves a consistent earlier state whose work is simply done again. PostgreSQL decides by its own
+``synchronous_commit``, on by default.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, exc, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from coldstart.errors import ColdstartError, InvalidInput, MissingExtra, Unavailable
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a SQLite transaction waits for another process's write."""
+
+_SYNCHRONOUS = "coldstart_synchronous"
+
+
+class Database:
+    """An engine with two kinds of transaction.
+
+    Within a process SQLite's writers queue at a lock: left to SQLite's own polling, the 99th percentile of a write
+    under contention is ten times as long.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = _checked(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.engine = _sqlite(parsed) if self.is_sqlite else _postgresql(parsed)
+        event.listen(self.engine, "handle_error", _translate)
+        self._writers = threading.Lock() if self.is_sqlite else nullcontext()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads, of one consistent snapshot on SQLite."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self, *, durable: bool = False) -> Iterator[Connection]:
+        """A transaction that commits at the end, and is rolled back by an exception.
+
+        With ``durable`` a caller is told of it: on SQLite it must outlive a power cut (see the module's text).
+        """
+        options = {_SYNCHRONOUS: "FULL" if durable else "NORMAL"}
+        with self._writers, self.engine.connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+
+def _checked(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except exc.ArgumentError:
+        raise InvalidInput("the database URL cannot be read", remedy="Write sqlite:///FILE or postgresql://…") from None
+    match parsed.drivername:
+        case "sqlite" if parsed.database and parsed.database != ":memory:":
+            return parsed
+        case "postgresql" | "postgres" | "postgresql+psycopg":
+            return parsed.set(drivername="postgresql+psycopg")
+        case _:
+            raise InvalidInput(
+                "the store needs a SQLite file or PostgreSQL",
+                subject=parsed.render_as_string(hide_password=True),
+                remedy="Write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+            )
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        return create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError:
+        raise MissingExtra("psycopg", extra="postgresql", purpose="A catalogue on PostgreSQL") from None
+
+
+def _sqlite(url: URL) -> Engine:
+    Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def configure(raw: SqliteConnection, _: ConnectionPoolEntry) -> None:
+        raw.isolation_level = None  # the driver begins nothing by itself; `begin` below does
+        raw.execute("PRAGMA journal_mode=WAL")
+        raw.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        synchronous = connection.get_execution_options().get(_SYNCHRONOUS)
+        if synchronous is None:
+            connection.exec_driver_sql("BEGIN")
+        else:
+            # IMMEDIATE: a transaction that reads first and asks for the write lock later fails instead of waiting.
+            connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _translate(context: ExceptionContext) -> ColdstartError | None:
+    """Our error in the place of the driver's, which becomes its cause."""
+    match context.sqlalchemy_exception, context.original_exception:
+        case exc.DataError(), original:
+            return InvalidInput(f"the database refuses the value: {_first_line(original)}", remedy="Send valid text")
+        case _, UnicodeEncodeError():
+            return InvalidInput("the text holds a lone surrogate", remedy="Send valid Unicode text")
+        case ((exc.OperationalError() | exc.InterfaceError()), original):
+            return Unavailable(
+                f"the database does not answer: {_first_line(original)}",
+                remedy="Check that it runs, has disk space and is not locked by another program, then try again",
+            )
+        case _:
+            return None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

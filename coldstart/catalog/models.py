@@ -1,0 +1,100 @@
+"""The tables. A change here needs a migration beside it; a test compares the two."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Named,
+    String,
+    Table,
+    Text,
+    TypedColumns,
+)
+
+from coldstart.ids import MAX_ID_CHARACTERS
+
+metadata = MetaData()
+
+_ID = String(MAX_ID_CHARACTERS)
+_SHA256 = String(64)
+_WORD = String(32)
+
+
+class MediaColumns(TypedColumns):
+    """Pictures sent as bytes, stored once each under the SHA-256 of their content."""
+
+    sha256: Named[str] = Column(_SHA256, primary_key=True)
+    content: Named[bytes] = Column(LargeBinary)
+
+
+class ItemColumns(TypedColumns):
+    """One row an item, at its newest version; also a deleted one, so that its versions go on counting."""
+
+    item_id: Named[str] = Column(_ID, primary_key=True)
+    version: Named[int] = Column(BigInteger)
+    source_version: Named[int | None] = Column(BigInteger)
+    status: Named[str] = Column(_WORD)
+    # Kept beside the status because a tombstone can be dead-lettered too, and is still a tombstone when retried.
+    deleted: Named[bool]
+    title: Named[str] = Column(Text)
+    text: Named[str] = Column(Text)
+    image: Named[str | None] = Column(Text)
+    attributes: Named[dict[str, object]] = Column(JSON)
+    picture_sha256: Named[str | None] = Column(_SHA256, ForeignKey("media.sha256"))
+    accepted_at: Named[float] = Column(Double)
+    claimed_at: Named[float | None] = Column(Double)
+    encoded_at: Named[float | None] = Column(Double)
+    retrievable_at: Named[float | None] = Column(Double)
+    error: Named[str | None] = Column(Text)
+    picture_error: Named[str | None] = Column(Text)
+    gates: Named[dict[str, float]] = Column(JSON)
+    cold: Named[bool | None]
+    adapter_version: Named[str | None] = Column(Text)
+    # Little-endian float16 (embeddings) and float32 (vector). Last, so that SQLite need not read past them.
+    text_embedding: Named[bytes | None] = Column(LargeBinary)
+    image_embedding: Named[bytes | None] = Column(LargeBinary)
+    vector: Named[bytes | None] = Column(LargeBinary)
+
+
+class OutboxColumns(TypedColumns):
+    """Work that is owed: at most one row an item, always at the item's newest version."""
+
+    item_id: Named[str] = Column(_ID, ForeignKey("items.item_id"), primary_key=True)
+    version: Named[int] = Column(BigInteger)
+    stage: Named[str] = Column(_WORD)
+    priority: Named[int] = Column(Integer)
+    # When the row may be claimed: at once, after a retry's delay, or when its lease runs out. NULL: dead-lettered.
+    due_at: Named[float | None] = Column(Double)
+    # Whether a worker holds it. A row that is due and leased was lost by its worker, and is next claimed alone.
+    leased: Named[bool]
+    attempts: Named[int] = Column(Integer)
+
+
+class EventColumns(TypedColumns):
+    """What shoppers did. Items and users need not be known."""
+
+    event_id: Named[str] = Column(_ID, primary_key=True)
+    user_id: Named[str] = Column(_ID)
+    item_id: Named[str] = Column(_ID)
+    kind: Named[str] = Column(Text)
+    timestamp: Named[float] = Column(Double)
+    received_at: Named[float] = Column(Double)
+
+
+media = Table("media", metadata, MediaColumns)
+items = Table("items", metadata, ItemColumns)
+outbox = Table("outbox", metadata, OutboxColumns)
+events = Table("events", metadata, EventColumns)
+
+Index("ix_items_accepted_at", items.c.accepted_at, items.c.item_id)
+Index("ix_items_status", items.c.status, items.c.accepted_at, items.c.item_id)
+Index("ix_items_picture_sha256", items.c.picture_sha256)
+Index("ix_outbox_due", outbox.c.stage, outbox.c.leased, outbox.c.priority.desc(), outbox.c.due_at)
+Index("ix_events_user_id", events.c.user_id, events.c.timestamp)
+Index("ix_events_timestamp", events.c.timestamp, events.c.item_id)

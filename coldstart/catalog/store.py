@@ -1,0 +1,158 @@
+"""The item store on SQLAlchemy: each method is one transaction around a function of the modules beside this one."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import func, select
+
+from coldstart.catalog import (
+    Accepted,
+    Claim,
+    Draft,
+    Encoded,
+    ItemRecord,
+    Stage,
+    Status,
+    accepting,
+    behaviour,
+    delivering,
+    schema,
+)
+from coldstart.catalog.engine import Database
+from coldstart.catalog.models import items, media
+from coldstart.catalog.rows import RECORDS, record
+from coldstart.catalog.statements import chunks
+from coldstart.entities import Event, ExternalId
+from coldstart.errors import ColdstartError, NotFound
+
+
+class SqlItemStore:
+    """`ItemStore` on SQLite or PostgreSQL.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///FILE`` (the folder is created) or ``postgresql://USER:PASSWORD@HOST/DATABASE``.
+    clock : callable, optional
+        The time in Unix seconds. Hosts that share a database should agree on it to a fraction of a second.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = Database(url)
+        self._now = clock
+        try:
+            schema.migrate(self._database)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def accept(self, drafts: Sequence[Draft], *, priority: int = 0) -> list[Accepted | ColdstartError]:
+        """See `ItemStore.accept`."""
+        with self._database.write(durable=True) as tx:
+            return accepting.accept(tx, drafts, priority=priority, now=self._now())
+
+    def accept_encoded(
+        self, pairs: Sequence[tuple[Draft, Encoded]], *, priority: int = 0
+    ) -> list[Accepted | ColdstartError]:
+        """See `ItemStore.accept_encoded`."""
+        with self._database.write(durable=True) as tx:
+            now = self._now()
+            answers = accepting.accept(tx, [draft for draft, _ in pairs], priority=priority, now=now)
+            results = {
+                answer.item_id: replace(encoded, item_id=answer.item_id, version=answer.version)
+                for (_, encoded), answer in zip(pairs, answers, strict=True)
+                if isinstance(answer, Accepted)
+            }
+            for part in chunks(list(results.values())):
+                delivering.encoded(tx, part, lease_s=None, now=now)
+            return answers
+
+    def delete(self, item_id: ExternalId) -> Accepted:
+        """See `ItemStore.delete`."""
+        with self._database.write(durable=True) as tx:
+            return accepting.remove(tx, item_id, now=self._now())
+
+    def get(self, item_id: ExternalId) -> ItemRecord:
+        """See `ItemStore.get`."""
+        try:
+            return self.get_many([item_id])[item_id]
+        except KeyError:
+            raise NotFound("the item is unknown", subject=item_id) from None
+
+    def get_many(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, ItemRecord]:
+        """See `ItemStore.get_many`."""
+        with self._database.read() as tx:
+            return {
+                row.item_id: record(row)
+                for part in chunks(item_ids)
+                for row in tx.execute(RECORDS.where(items.c.item_id.in_(part)))
+            }
+
+    def list_items(self, *, limit: int, offset: int = 0, status: Status | None = None) -> list[ItemRecord]:
+        """See `ItemStore.list_items`."""
+        query = RECORDS.order_by(items.c.accepted_at.desc(), items.c.item_id.desc()).limit(limit).offset(offset)
+        if status is not None:
+            query = query.where(items.c.status == status)
+        with self._database.read() as tx:
+            return [record(row) for row in tx.execute(query)]
+
+    def counts(self) -> dict[Status, int]:
+        """See `ItemStore.counts`."""
+        with self._database.read() as tx:
+            found = tx.execute(select(items.c.status, func.count()).group_by(items.c.status))
+            return dict.fromkeys(Status, 0) | {Status(status): count for status, count in found}
+
+    def picture(self, item_id: ExternalId) -> bytes | None:
+        """See `ItemStore.picture`."""
+        with self._database.read() as tx:
+            return tx.scalar(select(media.c.content).join(items).where(items.c.item_id == item_id))
+
+    def claim(self, stage: Stage, *, limit: int, lease_s: float, max_attempts: int) -> list[Claim]:
+        """See `ItemStore.claim`."""
+        with self._database.write() as tx:
+            return delivering.claim(tx, stage, limit=limit, lease_s=lease_s, max_attempts=max_attempts, now=self._now())
+
+    def encoded(self, results: Sequence[Encoded], *, lease_s: float | None = None) -> list[ExternalId]:
+        """See `ItemStore.encoded`."""
+        with self._database.write() as tx:
+            return delivering.encoded(tx, results, lease_s=lease_s, now=self._now())
+
+    def done(self, versions: Mapping[ExternalId, int]) -> None:
+        """See `ItemStore.done`."""
+        with self._database.write() as tx:
+            delivering.done(tx, versions, now=self._now())
+
+    def fail(self, versions: Mapping[ExternalId, int], reason: str, *, retry_in_s: float, max_attempts: int) -> None:
+        """See `ItemStore.fail`."""
+        with self._database.write() as tx:
+            delivering.fail(tx, versions, reason, retry_in_s=retry_in_s, max_attempts=max_attempts, now=self._now())
+
+    def due(self, stage: Stage) -> int:
+        """See `ItemStore.due`."""
+        with self._database.read() as tx:
+            return delivering.due(tx, stage, now=self._now())
+
+    def retry_dead(self, item_id: ExternalId) -> Accepted:
+        """See `ItemStore.retry_dead`."""
+        with self._database.write(durable=True) as tx:
+            return delivering.retry_dead(tx, item_id, now=self._now())
+
+    def record_events(self, events: Sequence[Event]) -> int:
+        """See `ItemStore.record_events`."""
+        with self._database.write(durable=True) as tx:
+            return behaviour.record_events(tx, events, now=self._now())
+
+    def recent_events(self, user_id: ExternalId, *, limit: int) -> list[Event]:
+        """See `ItemStore.recent_events`."""
+        with self._database.read() as tx:
+            return behaviour.recent_events(tx, user_id, limit=limit)
+
+    def popular(self, *, limit: int, since: float = 0.0) -> list[tuple[ExternalId, int]]:
+        """See `ItemStore.popular`."""
+        with self._database.read() as tx:
+            return behaviour.popular(tx, limit=limit, since=since)
+
+    def close(self) -> None:
+        """See `ItemStore.close`."""
+        self._database.close()
