@@ -21,7 +21,9 @@ class Range(TypedDict, total=False):
 Filter = Mapping[str, Scalar | list[Scalar] | Range]
 """Conditions that all hold: payload path -> equal to a scalar, one of a list, or within a range.
 
-A payload value that is a list matches when any of its elements does. A path is dotted: ``attributes.genre``.
+A payload value that is a list matches when any of its elements does. A path is dotted: ``attributes.genre``; each part
+may hold any characters but dots and quotation marks. Numbers match by value (10 and 10.0 are equal), text by case, and
+booleans only booleans. An empty list matches nothing.
 """
 
 
@@ -29,7 +31,7 @@ A payload value that is a list matches when any of its elements does. A path is 
 class Point:
     """What is stored of one item: ``version`` >= 1 orders writes, ``vector`` has shape [D], ``payload`` is JSON.
 
-    The payload keys ``item_id``, ``version`` and ``deleted`` are reserved for the index.
+    The payload keys ``item_id``, ``version``, ``deleted`` and ``_flags`` are reserved for the index.
     """
 
     item_id: ExternalId
@@ -51,7 +53,8 @@ class Hit:
 class VectorIndex(Protocol):
     """One collection of points, searched by inner product (Qdrant's ``Dot``).
 
-    Every method is safe to call from several threads. Writes are durable and visible when the call returns.
+    Every method is safe to call from several threads. What a returned call has written is visible to the next query
+    and survives the death of the process.
     """
 
     @property
@@ -60,20 +63,29 @@ class VectorIndex(Protocol):
         ...
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write each point unless an equal or newer version, or a newer tombstone, is stored (hazards 21, 22).
+        """Write each point, unless a version as new or a tombstone as new is stored: an older write never wins.
 
-        Raises `InvalidInput` for a vector that is not finite or not [D], naming the item, and writes none of the batch.
+        Of several points of one item the newest counts. Raises `InvalidInput` naming the item, and writes none of the
+        batch, where a vector is not [D] or not finite, a payload is not JSON, or an id or a version cannot be.
         """
         ...
 
     def delete(self, versions: Mapping[ExternalId, int]) -> None:
-        """Leave a tombstone for each item at its version: never returned, and older upserts stay out."""
+        """Leave a tombstone for each item at its version, also where the item was never seen.
+
+        The item is not returned and not counted from then on; upserts up to this version stay out, a newer one revives
+        it. A delete that is not newer than what is stored is ignored.
+        """
         ...
 
     def query(
         self, vectors: Matrix, limit: int, *, where: Filter | None = None, exclude: Sequence[ExternalId] = ()
     ) -> list[list[Hit]]:
-        """The ``limit`` best live points for each of the vectors [b, D], best first."""
+        """The ``limit`` best live points for each of the vectors [b, D], best first.
+
+        Raises `InvalidInput` for vectors that are not [b, D] or not finite, for a limit below 1, and for a filter that
+        cannot be read.
+        """
         ...
 
     def fetch(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Point]:
@@ -101,15 +113,15 @@ class IndexStore(Protocol):
         ...
 
     def promote(self, collection: str) -> None:
-        """Make the collection the live one, atomically; `NotFound` where it does not exist."""
+        """Make the collection the live one, atomically and for good; `NotFound` where it does not exist."""
         ...
 
     def live(self) -> str | None:
-        """The name of the live collection."""
+        """The name of the live collection; `None` before the first promotion."""
         ...
 
     def drop(self, collection: str) -> None:
-        """Remove a collection; `Conflict` for the live one."""
+        """Remove a collection; `Conflict` for the live one, `NotFound` where it does not exist."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,230 @@
+"""Qdrant Edge: Qdrant's engine inside the process, one folder per collection.
+
+One process owns the folder, so a write is a read, a check and a write under one lock; no update filter is needed.
+Every call of the engine holds Python's interpreter lock until it returns: queries need no lock of ours, and long
+writes are cut into slices so that queries get their turn.
+
+With the write-ahead log on, what a returned call has written survives the death of the process (not a power cut: the
+index is derived data and can be rebuilt).
+"""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import qdrant_edge as qdrant
+
+from coldstart.entities import ExternalId
+from coldstart.errors import Unavailable
+from coldstart.index import Filter, Hit, Point, VectorIndex
+from coldstart.index.conditions import Bounds, Condition, Match, flag, flags, json_path, read_filter
+from coldstart.index.folder import FolderLock, write_atomically
+from coldstart.index.naming import check_collection, require_known, require_not_live, require_width
+from coldstart.index.points import Write, hit, live_point, queries, stored_id, tombstones, upserts
+from coldstart.vectors import Matrix
+
+_SLICE = 256  # rows written in one call of the engine: about 2 ms
+_FLUSH_EVERY = 20_000  # rows; a flush takes 50 to 100 ms, replaying this much log at the next start 0.3 s
+_MAX_PAYLOAD_INDEXES = 32  # the paths come from requests, which could otherwise let them grow without end
+_LIVE_VECTOR = qdrant.Filter(must=[qdrant.HasVectorCondition("")])
+
+
+class EdgeIndex:
+    """One collection on disk; `VectorIndex`. Opened by `EdgeIndexStore.create`."""
+
+    def __init__(self, folder: Path) -> None:
+        with _engine(folder.name):
+            config = json.loads((folder / "edge_config.json").read_bytes())
+            self.dim: int = config["vectors"][""]["size"]
+            self._shard = qdrant.EdgeShard.load(str(folder))
+            self._indexed = set(self._shard.info().payload_schema)
+        self._name = folder.name
+        self._lock = threading.Lock()
+        self._unflushed = 0
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        self._write(upserts(points, self.dim))
+
+    def delete(self, versions: Mapping[ExternalId, int]) -> None:
+        self._write(tombstones(versions))
+
+    def query(
+        self, vectors: Matrix, limit: int, *, where: Filter | None = None, exclude: Sequence[ExternalId] = ()
+    ) -> list[list[Hit]]:
+        vectors = queries(vectors, limit, self.dim)
+        conditions = read_filter(where)
+        if not all(condition.matches for condition in conditions):
+            return [[] for _ in vectors]
+        self._index_payload(conditions)
+        wanted = qdrant.Filter(
+            must=[_told(condition) for condition in conditions],
+            must_not=[qdrant.HasIdCondition({stored_id(item_id) for item_id in exclude})] if exclude else None,
+        )
+        with _engine(self._name):
+            answers = self._shard.query_batch(
+                qdrant.QueryBatchRequest(
+                    [
+                        qdrant.QueryRequest(limit, query=qdrant.Query.Nearest(vector), filter=wanted, with_payload=True)
+                        for vector in vectors.tolist()
+                    ]
+                )
+            )
+        return [[found for p in answer if (found := hit(p.id, p.score, p.payload))] for answer in answers]
+
+    def fetch(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Point]:
+        with _engine(self._name):
+            records = self._shard.retrieve([stored_id(item_id) for item_id in item_ids], True, True)
+        points = (live_point(record.id, record.vector, record.payload) for record in records)
+        return {point.item_id: point for point in points if point is not None}
+
+    def count(self) -> int:
+        with _engine(self._name):
+            return self._shard.count(qdrant.CountRequest(filter=_LIVE_VECTOR))
+
+    def optimize(self) -> None:
+        """Build the search graph. Holds the interpreter lock throughout (18 s for 60,000 x 128): nothing else runs."""
+        with self._lock, _engine(self._name):
+            self._shard.optimize()
+
+    def close(self) -> None:
+        """Flush and release the folder."""
+        with self._lock, _engine(self._name):
+            self._shard.close()
+
+    def _write(self, writes: Sequence[Write]) -> None:
+        for start in range(0, len(writes), _SLICE):
+            with self._lock, _engine(self._name):
+                self._write_newer(writes[start : start + _SLICE])
+
+    def _write_newer(self, writes: Sequence[Write]) -> None:
+        records = self._shard.retrieve([write.point_id for write in writes], ["version"], False)
+        stored = {record.id: (record.payload or {}).get("version", 0) for record in records}
+        newer = [
+            qdrant.Point(
+                write.point_id,
+                {} if write.vector is None else write.vector.tolist(),
+                {**write.payload, "_flags": list(flags(write.payload))},
+            )
+            for write in writes
+            if write.version > stored.get(write.point_id, 0)
+        ]
+        if not newer:
+            return
+        self._shard.update(qdrant.UpdateOperation.upsert_points(newer))
+        self._unflushed += len(newer)
+        if self._unflushed >= _FLUSH_EVERY:
+            self._shard.flush()
+            self._unflushed = 0
+
+    def _index_payload(self, conditions: Sequence[Condition]) -> None:
+        # Without an index a condition reads every payload (20 ms for 20,000 points), with one it costs 0.1 ms.
+        for condition in conditions:
+            path, kind = json_path(condition.path), condition.index_kind
+            if kind is None or path in self._indexed or len(self._indexed) >= _MAX_PAYLOAD_INDEXES:
+                continue
+            schema = qdrant.PayloadSchemaType.Float if kind == "float" else qdrant.PayloadSchemaType.Keyword
+            with self._lock, _engine(self._name):
+                self._shard.update(qdrant.UpdateOperation.create_field_index(path, schema))
+                self._indexed.add(path)
+
+
+class EdgeIndexStore:
+    """The collections below a folder that this process owns; `IndexStore`.
+
+    Raises `Conflict` where another process, or another store of this one, owns the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(parents=True, exist_ok=True)
+        self._folder_lock = FolderLock(root)
+        self._lock = threading.Lock()
+        self._open: dict[str, EdgeIndex] = {}
+        for leftover in root.glob(".*-collection"):  # the process died while it created or dropped one
+            shutil.rmtree(leftover)
+
+    def create(self, collection: str, dim: int) -> VectorIndex:
+        folder = self._root / check_collection(collection)
+        with self._lock:
+            if collection not in self._open:
+                if not folder.exists():
+                    _create_shard(folder, dim)
+                self._open[collection] = EdgeIndex(folder)
+            index = self._open[collection]
+        require_width(collection, index.dim, dim)
+        return index
+
+    def collections(self) -> list[str]:
+        return sorted(child.name for child in self._root.iterdir() if child.is_dir() and child.name[0] != ".")
+
+    def promote(self, collection: str) -> None:
+        with self._lock:
+            require_known(collection, self.collections())
+            write_atomically(self._root / "live", collection)
+
+    def live(self) -> str | None:
+        try:
+            return (self._root / "live").read_text()
+        except FileNotFoundError:
+            return None
+
+    def drop(self, collection: str) -> None:
+        with self._lock:
+            require_known(collection, self.collections())
+            require_not_live(collection, self.live())
+            if collection in self._open:
+                self._open.pop(collection).close()
+            doomed = self._root / ".dropped-collection"
+            (self._root / collection).rename(doomed)
+            shutil.rmtree(doomed)
+
+    def close(self) -> None:
+        """Close every collection and give the folder back."""
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].close()
+            self._folder_lock.release()
+
+
+def _create_shard(folder: Path, dim: int) -> None:
+    """Make the collection's folder appear whole or not at all."""
+    growing = folder.parent / ".new-collection"
+    shutil.rmtree(growing, ignore_errors=True)
+    vectors = qdrant.EdgeVectorParams(size=dim, distance=qdrant.Distance.Dot)
+    with _engine(folder.name):
+        shard = qdrant.EdgeShard.create(str(growing), qdrant.EdgeConfig(vectors=vectors, wal_enabled=True))
+        shard.update(qdrant.UpdateOperation.create_field_index("_flags", qdrant.PayloadSchemaType.Keyword))
+        shard.close()
+    growing.rename(folder)
+
+
+def _told(condition: Condition) -> qdrant.FieldCondition | qdrant.Filter:
+    told = [_field(json_path(condition.path), condition.path, match) for match in condition.matches]
+    return told[0] if len(told) == 1 else qdrant.Filter(should=[*told])
+
+
+def _field(key: str, path: str, match: Match) -> qdrant.FieldCondition:
+    match match:
+        case Bounds():
+            bounds = qdrant.RangeFloat(gt=match.gt, gte=match.gte, lt=match.lt, lte=match.lte)
+            return qdrant.FieldCondition(key, range=bounds)
+        case bool():  # the binding reads True as the number 1, which matches no boolean
+            return qdrant.FieldCondition("_flags", match=qdrant.MatchValue(flag(path, match)))
+        case str():
+            return qdrant.FieldCondition(key, match=qdrant.MatchValue(match))
+
+
+@contextmanager
+def _engine(collection: str) -> Iterator[None]:
+    """The engine raises plain exceptions: say which collection it was."""
+    try:
+        yield
+    except Exception as error:
+        raise Unavailable(
+            f"the embedded index failed ({error})",
+            subject=collection,
+            remedy="Check the disk; if the folder is damaged, remove it and rebuild the index",
+        ) from error
