@@ -1,0 +1,53 @@
+// Starts the page: which section is shown, the figures in the header, the first page of the catalogue.
+import * as api from "./api.js";
+import { loadMore } from "./catalogue.js";
+import "./detail.js";
+import { byId, duration } from "./dom.js";
+import "./post.js";
+import { showPicks } from "./try.js";
+
+const VIEWS = ["browse", "post", "try"];
+const REFRESH_MS = 5000;
+const NEWEST = 50;
+
+function showView() {
+  const view = VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "browse";
+  document.body.dataset.view = view;
+  for (const name of VIEWS) byId(`nav-${name}`).setAttribute("aria-current", name === view ? "page" : "false");
+  showPicks();
+}
+
+/** A link to a section also moves the focus there, past the cards of the catalogue. */
+function follow(event) {
+  const link = event.target.closest('a[href^="#"]');
+  if (!link) return;
+  event.preventDefault();
+  history.pushState(null, "", link.hash);
+  showView();
+  byId(`${link.hash.slice(1)}-title`).focus();
+}
+
+const median = (numbers) => numbers.toSorted((one, other) => one - other)[Math.floor(numbers.length / 2)];
+
+async function showFigures() {
+  if (document.visibilityState === "hidden") return;
+  try {
+    const [status, { items }] = await Promise.all([api.status(), api.listItems(NEWEST, 0)]);
+    const times = items.filter((item) => item.retrievable_at).map((item) => (item.retrievable_at - item.accepted_at) * 1000);
+    byId("figure-retrievable").textContent = status.counts.retrievable.toLocaleString("en");
+    byId("figure-pending").textContent = (status.counts.pending + status.counts.encoding).toLocaleString("en");
+    byId("figure-ttr").textContent = times.length ? duration(median(times)) : "–";
+    byId("figure-adapter").textContent = status.adapter_version.slice(0, 8);
+  } catch {
+    // The figures stay as they were; whatever the reader does next says what is wrong.
+  }
+}
+
+addEventListener("hashchange", showView);
+document.addEventListener("click", follow);
+document.addEventListener("counts", showFigures);
+document.addEventListener("visibilitychange", showFigures);
+showView();
+loadMore();
+showFigures();
+setInterval(showFigures, REFRESH_MS);

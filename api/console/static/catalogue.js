@@ -1,0 +1,73 @@
+// The catalogue as a grid of cards, newest first.
+import * as api from "./api.js";
+import { byId, el, showProblem } from "./dom.js";
+import { badge, byline, open, picture } from "./view.js";
+
+const PAGE = 48;
+const grid = byId("grid");
+const more = byId("more");
+const shown = new Set();
+let offset = 0;
+
+/** Items chosen as clicks: id -> record, in the order they were chosen. */
+export const picks = new Map();
+
+export function togglePick(record) {
+  if (!picks.delete(record.item_id)) picks.set(record.item_id, record);
+  for (const button of grid.querySelectorAll(".pick")) pressed(button, picks.has(button.dataset.id));
+  document.dispatchEvent(new Event("picks"));
+}
+
+function pressed(button, on) {
+  button.setAttribute("aria-pressed", on);
+  button.textContent = on ? "✓" : "+";
+}
+
+function card(record, className = "") {
+  const pick = el("button", { type: "button", class: "icon-button pick", "aria-label": `Clicked: ${record.title}`,
+    onclick: () => togglePick(record) });
+  pick.dataset.id = record.item_id;
+  pressed(pick, picks.has(record.item_id));
+  const node = el("li", { class: `card ${className}` }, picture(record),
+    el("div", { class: "card-body" },
+      el("h3", {}, el("button", { type: "button", class: "card-open", onclick: () => open(record.item_id) }, record.title)),
+      el("div", { class: "card-foot" }, el("span", {}, byline(record)), badge(record))),
+    pick);
+  node.dataset.id = record.item_id;
+  return node;
+}
+
+/** Load the next page. */
+export async function loadMore() {
+  more.disabled = true;
+  try {
+    const { items } = await api.listItems(PAGE, offset);
+    showProblem(byId("catalogue-problem"), null);
+    for (const skeleton of grid.querySelectorAll(".skeleton")) skeleton.remove();
+    offset += items.length;
+    const fresh = items.filter((record) => record.status !== "deleted" && !shown.has(record.item_id));
+    for (const record of fresh) shown.add(record.item_id);
+    grid.append(...fresh.map((record) => card(record)));
+    more.hidden = items.length < PAGE;
+    byId("catalogue-empty").hidden = shown.size > 0;
+    return items;
+  } catch (problem) {
+    showProblem(byId("catalogue-problem"), problem);
+    more.hidden = false;
+    return [];
+  } finally {
+    grid.removeAttribute("aria-busy");
+    more.disabled = false;
+  }
+}
+
+/** Put a newly posted item first, in place of an earlier card of the same id. */
+export function showFirst(record) {
+  grid.querySelector(`[data-id="${CSS.escape(record.item_id)}"].card`)?.remove();
+  if (!shown.has(record.item_id)) offset += 1;
+  shown.add(record.item_id);
+  byId("catalogue-empty").hidden = true;
+  grid.prepend(card(record, "fresh"));
+}
+
+more.addEventListener("click", loadMore);

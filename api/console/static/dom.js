@@ -1,0 +1,33 @@
+// The only way this page makes elements. Strings become text nodes or attributes, never markup, so a title that
+// looks like a script is shown as what it is.
+
+/** Make an element: `on*` values are listeners, other values attributes; `true` is an empty attribute, empty values none. */
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (typeof value === "function") node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+/** Show a problem document as plain sentences, or clear the place with `null`. */
+export function showProblem(place, problem) {
+  place.replaceChildren();
+  if (!problem) return;
+  const sentences = [problem.detail, problem.remedy].filter(Boolean).map((text) => text.replace(/[.\s]*$/, "."));
+  place.append(el("div", { class: "problem" }, el("b", {}, problem.title), sentences.join(" ")));
+}
+
+/** Milliseconds as people read them: 48 ms, 1.2 s. */
+export function duration(ms) {
+  return ms < 1000 ? `${Math.max(0, Math.round(ms))} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+}
+
+export const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+
+export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

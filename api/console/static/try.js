@@ -1,0 +1,97 @@
+// Ask for recommendations as three kinds of user, and show what answered.
+import * as api from "./api.js";
+import { picks, togglePick } from "./catalogue.js";
+import { byId, duration, el, showProblem } from "./dom.js";
+import { posted } from "./post.js";
+import { badge, open, picture } from "./view.js";
+
+const LIST_LENGTH = 12;
+const form = byId("try-form");
+const live = byId("try-live");
+
+const kind = () => form.elements.kind.value;
+
+function query() {
+  switch (kind()) {
+    case "known": return byId("try-user").value.trim() && { user_id: byId("try-user").value.trim() };
+    case "clicked": return picks.size > 0 && { clicked: [...picks.keys()] };
+    default: return byId("try-sentence").value.trim() && { preferences: byId("try-sentence").value.trim() };
+  }
+}
+
+const MISSING = {
+  known: { title: "Which user?", detail: "Type an id or choose one below the field" },
+  clicked: { title: "Nothing is chosen yet", detail: "Choose at least one item with the + on its card" },
+  sentence: { title: "What would they like?", detail: "Describe it in a few words" },
+};
+
+function row(found, rank) {
+  const yours = posted.has(found.item_id);
+  return el("li", { class: yours ? "yours" : "" },
+    el("span", { class: "rank" }, String(rank)),
+    picture(found, "thumb"),
+    el("div", {},
+      el("button", { type: "button", class: "card-open", onclick: () => open(found.item_id) }, found.title),
+      el("p", {}, found.reason)),
+    el("div", { class: "badges" }, yours && el("span", { class: "badge yours" }, "yours"), badge(found)));
+}
+
+async function submit(event) {
+  event?.preventDefault();
+  const asked = query();
+  showProblem(byId("try-problem"), asked ? null : MISSING[kind()]);
+  if (!asked) return;
+  const button = byId("try-submit");
+  button.disabled = true;
+  try {
+    const started = performance.now();
+    const answer = await api.recommend({ ...asked, limit: LIST_LENGTH, explain: true });
+    const took = performance.now() - started;
+    const rows = await api.describe(answer.rows);
+    byId("try-result").replaceChildren(el("section", { class: "answer" },
+      el("p", {}, "Answered by ", el("b", {}, answer.strategy.replaceAll("_", " ")), ` in ${duration(took)}`),
+      el("ol", { class: "ranked" }, rows.map((found, index) => row(found, index + 1)))));
+    live.textContent = `${rows.length} recommendations, answered by ${answer.strategy}.`;
+  } catch (problem) {
+    byId("try-result").replaceChildren();
+    showProblem(byId("try-problem"), problem);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function showKind() {
+  for (const field of form.querySelectorAll("[data-kind]")) field.hidden = field.dataset.kind !== kind();
+  showProblem(byId("try-problem"), null);
+  showPicks();
+}
+
+/** Cards carry their + only while clicks are being chosen. */
+export function showPicks() {
+  const picking = kind() === "clicked" && document.body.dataset.view !== "post";
+  document.body.toggleAttribute("data-picking", picking);
+  byId("picked").replaceChildren(...[...picks.values()].map((record) => el("li", { class: "chip" },
+    picture(record, "thumb"), el("span", {}, record.title),
+    el("button", { type: "button", class: "remove", "aria-label": `Remove ${record.title}`, onclick: () => togglePick(record) }, "×"))));
+  byId("pickbar").hidden = !picking || document.body.dataset.view !== "browse" || picks.size === 0;
+  byId("pickbar-count").textContent = `${picks.size} chosen`;
+}
+
+form.addEventListener("submit", submit);
+form.addEventListener("change", (event) => event.target.name === "kind" && showKind());
+document.addEventListener("picks", showPicks);
+document.addEventListener("try-user", ({ detail: user }) => {
+  byId("nav-try").click();
+  form.elements.kind.value = "known";
+  byId("try-user").value = user;
+  showKind();
+  submit();
+});
+const users = JSON.parse(form.dataset.users);
+byId("try-user").value = users[0] ?? "";
+byId("try-users").append(...users.map((user) => el("option", { value: user })));
+byId("user-chips").append(...users.slice(0, 4).map((user) => el("button", { type: "button", class: "chip", onclick: () => {
+  byId("try-user").value = user;
+  submit();
+} }, el("span", {}, user))));
+showKind();
