@@ -1,0 +1,6 @@
+"""Who should see what: a ladder from a known user down to nobody in particular, answered by one query."""
+
+from coldstart.recommend.ladder import Recommender
+from coldstart.recommend.request import RecommendationList, Request
+
+__all__ = ["RecommendationList", "Recommender", "Request"]

@@ -1,0 +1,185 @@
+"""The ladder: everything known about the reader becomes one query; where nothing is known, the shelf answers."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from coldstart.catalog import ItemStore
+from coldstart.entities import ExternalId, Recommendation
+from coldstart.errors import NotFound, Unavailable
+from coldstart.index import Hit, VectorIndex
+from coldstart.index.conditions import read_filter
+from coldstart.recommend.mixing import by_cosine, combine, distinct
+from coldstart.recommend.request import RecommendationList, Request
+from coldstart.recommend.shelf import ShelfKeeper
+from coldstart.telemetry import Telemetry
+from coldstart.users import UserSpace
+from coldstart.vectors import Vector, require_finite
+
+_log = logging.getLogger(__name__)
+
+RECENT_EVENTS = 50
+# The inner product favours long vectors, cosine does not: candidates for it are taken from further down the list.
+SIMILAR_POOL = 5
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What a request brought to light; ``query`` [D] is ``None`` on the lowest rung."""
+
+    query: Vector | None = None
+    used: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    seen: list[ExternalId] = field(default_factory=list)
+    ignored: tuple[ExternalId, ...] = ()
+    degraded: bool = False
+
+
+class Recommender:
+    """Answers requests from the live index.
+
+    Served vectors carry the calibration of cold against warm items, so one query by inner product ranks both.
+
+    Parameters
+    ----------
+    index : VectorIndex
+        Served item vectors of ``adapter_version``.
+    users : UserSpace
+        The user side of the same adapter.
+    store : ItemStore
+        For recent events and popularity.
+    encode_preferences : callable
+        Embeds a sentence; may raise `Unavailable`.
+    trained_clicks : mapping
+        Clicks of each warm item in training.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: VectorIndex,
+        users: UserSpace,
+        store: ItemStore,
+        encode_preferences: Callable[[str], Vector],
+        trained_clicks: Mapping[ExternalId, int],
+        adapter_version: str,
+        telemetry: Telemetry,
+    ) -> None:
+        self._index, self._users, self._store = index, users, store
+        self._encode_preferences = encode_preferences
+        self._adapter_version, self._telemetry = adapter_version, telemetry
+        self._keeper = ShelfKeeper(store, index, trained_clicks)
+
+    def recommend(self, request: Request) -> RecommendationList:
+        """The best items for the request, without those the user has met.
+
+        Only a request with preferences takes longer than a query: it runs the text encoder.
+        """
+        evidence = self._weigh(request)
+        exclude = distinct([*evidence.seen, *request.clicked, *request.exclude])
+        if evidence.query is None:
+            rows, strategy = self._from_shelf(request, exclude), "popular"
+        else:
+            require_finite(evidence.query, "query vector")
+            found = self._index.query(evidence.query[None], request.limit, where=request.where, exclude=exclude)[0]
+            rows = [_row(hit, " and ".join(evidence.reasons)) for hit in found]
+            strategy = "+".join(evidence.used)
+        self._telemetry.recommendations.labels(strategy).inc()
+        return RecommendationList(rows, strategy, self._adapter_version, evidence.degraded, evidence.ignored)
+
+    def similar(self, item_id: ExternalId, limit: int) -> list[Recommendation]:
+        """The items whose served vectors point the same way; ``score`` is the cosine. `NotFound` if not retrievable."""
+        point = self._index.fetch([item_id]).get(item_id)
+        if point is None:
+            raise NotFound("the item is not retrievable", subject=item_id, remedy="See its status at GET /items/{id}")
+        hits = self._index.query(point.vector[None], limit * SIMILAR_POOL, exclude=[item_id])[0]
+        points = self._index.fetch([hit.item_id for hit in hits])
+        hits = [hit for hit in hits if hit.item_id in points]
+        if not hits:
+            return []
+        order, cosines = by_cosine(point.vector, np.stack([points[hit.item_id].vector for hit in hits]))
+        return [
+            Recommendation(hits[row].item_id, float(cosine), bool(hits[row].payload["cold"]), "points the same way")
+            for row, cosine in zip(order[:limit], cosines[:limit], strict=True)
+        ]
+
+    def _weigh(self, request: Request) -> Evidence:
+        evidence = Evidence()
+        known = self._history(request, evidence)
+        clicked = self._clicks(request, evidence)
+        queries = []
+        if clicked:
+            folded = self._users.fold_in(np.stack(clicked))
+            queries.append(folded if known is None else self._users.blend(known, folded, len(clicked)))
+        elif known is not None:
+            queries.append(known)
+        if request.preferences and request.preferences.strip():
+            try:
+                queries.append(self._users.query_from_text(self._encode_preferences(request.preferences)))
+                evidence.used.append("preferences")
+                evidence.reasons.append("matches the sentence")
+            except Unavailable as error:
+                _log.warning("preferences not used", extra={"error": str(error)})
+                evidence.degraded = True
+        if queries:
+            evidence.query = queries[0] if len(queries) == 1 else combine(queries)
+        return evidence
+
+    def _history(self, request: Request, evidence: Evidence) -> Vector | None:
+        if request.user_id is None:
+            return None
+        known = self._users.user_vector(request.user_id)
+        if known is not None:
+            evidence.seen.extend(self._users.seen(request.user_id))
+            evidence.used.append("history")
+            evidence.reasons.append("fits the user's history")
+        return known
+
+    def _clicks(self, request: Request, evidence: Evidence) -> list[Vector]:
+        """Served vectors of the clicked items, newest first: those of the request, then those of recent events."""
+        recent: list[ExternalId] = []
+        if request.user_id is not None:
+            try:
+                events = self._store.recent_events(request.user_id, limit=RECENT_EVENTS)
+                recent = distinct(event.item_id for event in events)
+            except Unavailable as error:
+                _log.warning("recent events not used", extra={"user_id": request.user_id, "error": str(error)})
+                evidence.degraded = True
+        evidence.seen.extend(recent)
+        clicked = distinct([*request.clicked, *recent])
+        if not clicked:
+            return []
+        points = self._index.fetch(clicked)
+        evidence.ignored = tuple(item_id for item_id in distinct(request.clicked) if item_id not in points)
+        vectors = [points[item_id].vector for item_id in clicked if item_id in points]
+        if vectors:
+            evidence.used.append("clicks")
+            evidence.reasons.append(f"is close to {len(vectors)} recent click{'s' * (len(vectors) > 1)}")
+        return vectors
+
+    def _from_shelf(self, request: Request, exclude: Sequence[ExternalId]) -> list[Recommendation]:
+        """The shelf's items that qualify; below them, where a filter leaves few, those nearest to its favourites."""
+        shelf, unwanted, conditions = self._keeper.shelf(), set(exclude), read_filter(request.where)
+        hits = [
+            hit
+            for hit in shelf.hits
+            if hit.item_id not in unwanted and all(condition.holds(hit.payload) for condition in conditions)
+        ]
+        rows = [
+            _row(hit, f"popular: {clicks} clicks" if (clicks := shelf.clicks.get(hit.item_id, 0)) else "just arrived")
+            for hit in hits[: request.limit]
+        ]
+        missing = request.limit - len(rows)
+        if missing > 0 and len(shelf.favourites):
+            taste = self._users.fold_in(shelf.favourites)
+            exclude = [*exclude, *(row.item_id for row in rows)]
+            found = self._index.query(taste[None], missing, where=request.where, exclude=exclude)[0]
+            rows += [_row(hit, "is close to what is popular") for hit in found]
+        return rows
+
+
+def _row(hit: Hit, reason: str) -> Recommendation:
+    cold = bool(hit.payload["cold"])
+    return Recommendation(hit.item_id, hit.score, cold, f"new, {reason}" if cold else reason)

@@ -1,0 +1,92 @@
+"""What is shown to somebody of whom nothing is known: what others like, and what has just arrived."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from coldstart.catalog import ItemStore, Status
+from coldstart.entities import ExternalId
+from coldstart.index import Hit, VectorIndex
+from coldstart.recommend.mixing import interleave, total_clicks
+from coldstart.vectors import Matrix
+
+KEEP_S = 3.0
+POPULAR_POOL = 500
+FRESH_POOL = 200
+EVENTS_WINDOW_S = 7 * 86_400.0
+# Every fourth place is an arrival's: enough to collect its first clicks, few enough to keep the list familiar.
+FRESH_EVERY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A mixed list (``score``: clicks, as a share of the most clicked), and vectors [n, D] of its favourites."""
+
+    hits: tuple[Hit, ...]
+    clicks: Mapping[ExternalId, int]
+    favourites: Matrix
+
+
+class ShelfKeeper:
+    """Makes the shelf and keeps it for a few seconds: no request pays for it twice, and one request at a time makes it.
+
+    Parameters
+    ----------
+    trained_clicks : mapping
+        Clicks of each warm item in the backbone's training data.
+    clock : callable
+        Seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        store: ItemStore,
+        index: VectorIndex,
+        trained_clicks: Mapping[ExternalId, int],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._index, self._trained, self._clock = store, index, trained_clicks, clock
+        self._making = threading.Lock()
+        self._shelf = Shelf((), {}, np.empty((0, index.dim), dtype=np.float32))
+        self._made_at = -math.inf
+
+    def shelf(self) -> Shelf:
+        """The shelf, a few seconds old at most; while it is made anew, others get the one before."""
+        if self._stale() and self._making.acquire(blocking=self._made_at == -math.inf):
+            try:
+                if self._stale():
+                    self._shelf, self._made_at = self._make(), self._clock()
+            finally:
+                self._making.release()
+        return self._shelf
+
+    def _stale(self) -> bool:
+        return self._clock() - self._made_at >= KEEP_S
+
+    def _make(self) -> Shelf:
+        reported = self._store.popular(limit=POPULAR_POOL, since=time.time() - EVENTS_WINDOW_S)
+        clicks = total_clicks(self._trained, reported)
+        popular = list(clicks)[:POPULAR_POOL]
+        fresh = [
+            record.item.item_id
+            for record in self._store.list_items(limit=FRESH_POOL, status=Status.RETRIEVABLE)
+            if record.cold
+        ]
+        ids = interleave(popular, fresh, every=FRESH_EVERY)
+        points = self._index.fetch(ids)
+        most = max(clicks.values(), default=0) or 1
+        hits = tuple(
+            Hit(item_id, clicks.get(item_id, 0) / most, point.version, point.payload)
+            for item_id in ids
+            if (point := points.get(item_id)) is not None
+        )
+        loved = [points[item_id].vector for item_id in popular if item_id in points] or [
+            point.vector for point in points.values()
+        ]
+        favourites = np.stack(loved[:50]) if loved else np.empty((0, self._index.dim), dtype=np.float32)
+        return Shelf(hits, clicks, favourites)

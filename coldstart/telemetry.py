@@ -1,0 +1,82 @@
+"""Metrics and log lines. Metrics belong to a `Telemetry` that is passed along, so two runtimes never share counts."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_TTR = (0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
+_BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1000)
+
+
+class Telemetry:
+    """The metrics of one process, in the names of Prometheus: base units, counters ending in ``_total``."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self.items = Counter(
+            "coldstart_items", "Items by what became of a try: retrievable, deleted, encoded, stale, failed",
+            ["outcome"], registry=self.registry,
+        )
+        self.picture_errors = Counter(
+            "coldstart_picture_errors", "Pictures that could not be used", registry=self.registry
+        )
+        self.time_to_recommendable = Histogram(
+            "coldstart_time_to_recommendable_seconds", "From accepted to retrievable", buckets=_TTR,
+            registry=self.registry,
+        )
+        self.step_seconds = Histogram(
+            "coldstart_step_seconds", "Time of one step of a batch", ["step"], buckets=_FAST, registry=self.registry
+        )
+        self.batch_items = Histogram(
+            "coldstart_batch_items", "Items in a claimed batch", ["stage"], buckets=_BATCH, registry=self.registry
+        )
+        self.due = Gauge("coldstart_due_items", "Items that wait for a stage", ["stage"], registry=self.registry)
+        self.recommendations = Counter(
+            "coldstart_recommendations", "Lists made, by the rung that answered", ["strategy"], registry=self.registry
+        )
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time a step of a batch, also where it raises."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.step_seconds.labels(name).observe(perf_counter() - start)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, whatever text is logged; what a call passes in ``extra`` becomes further keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line."""
+        line: dict[str, object] = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def configure_logging(level: str) -> None:
+    """Send the process's log lines to standard error as JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)

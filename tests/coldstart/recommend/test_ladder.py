@@ -1,0 +1,186 @@
+"""Each rung of the ladder answers with what its evidence says, and says which rung it was."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coldstart.catalog import ItemStore, open_item_store
+from coldstart.entities import Event
+from coldstart.errors import InvalidInput, NotFound, Unavailable
+from coldstart.index.exact import ExactIndex
+from coldstart.recommend import RecommendationList, Recommender, Request
+from coldstart.telemetry import Telemetry
+from coldstart.vectors import Vector
+from tests.coldstart.recommend.toy import CLICKS, ToyUsers, click, embed, stock
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ItemStore]:
+    opened = open_item_store(f"sqlite:///{tmp_path / 'catalog.sqlite3'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def index() -> ExactIndex:
+    return ExactIndex(2)
+
+
+def make(store: ItemStore, index: ExactIndex, **changes: object) -> Recommender:
+    parts = {
+        "index": index, "users": ToyUsers(), "store": store, "encode_preferences": embed, "trained_clicks": CLICKS,
+        "adapter_version": "toy", "telemetry": Telemetry(),
+    }  # fmt: skip
+    return Recommender(**(parts | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def shop(store: ItemStore, index: ExactIndex) -> Recommender:
+    stock(store, index)
+    return make(store, index)
+
+
+def ids(answer: RecommendationList) -> list[str]:
+    return [row.item_id for row in answer.rows]
+
+
+def test_a_known_user_gets_warm_and_cold_items_of_their_taste_without_what_they_have_met(shop: Recommender) -> None:
+    answer = shop.recommend(Request(user_id="ann", limit=2))
+    assert ids(answer) == ["darjeeling", "new-tea"]
+    assert [row.cold for row in answer.rows] == [False, True]
+    assert (answer.strategy, answer.adapter_version, answer.degraded) == ("history", "toy", False)
+    assert answer.rows[1].reason == "new, fits the user's history"
+
+
+def test_recent_clicks_move_a_known_user_and_are_not_shown_again(shop: Recommender, store: ItemStore) -> None:
+    click(store, "ann", "ristretto", "lungo", now=time.time)
+    answer = shop.recommend(Request(user_id="ann", limit=3))
+    assert ids(answer)[0] == "new-coffee"
+    assert answer.strategy == "history+clicks"
+    assert not {"ristretto", "lungo", "assam"} & set(ids(answer))
+
+
+def test_clicks_of_a_new_user_place_them(shop: Recommender, store: ItemStore) -> None:
+    click(store, "bob", "lungo", now=time.time)
+    answer = shop.recommend(Request(user_id="bob", limit=2))
+    assert ids(answer) == ["ristretto", "new-coffee"]
+    assert answer.strategy == "clicks"
+    assert answer.rows[0].reason == "is close to 1 recent click"
+
+
+def test_clicked_items_of_the_request_count_and_unknown_ones_are_named(shop: Recommender) -> None:
+    answer = shop.recommend(Request(clicked=("lungo", "no-such-item", "ristretto"), limit=1))
+    assert ids(answer) == ["new-coffee"]
+    assert answer.ignored == ("no-such-item",)
+    assert answer.rows[0].reason == "new, is close to 2 recent clicks"
+
+
+def test_a_sentence_is_a_query(shop: Recommender) -> None:
+    answer = shop.recommend(Request(preferences="strong coffee", limit=3))
+    assert ids(answer) == ["ristretto", "lungo", "new-coffee"]
+    assert answer.strategy == "preferences"
+
+
+def test_clicks_and_a_sentence_have_the_same_say(shop: Recommender) -> None:
+    answer = shop.recommend(Request(clicked=("assam",), preferences="coffee", limit=6))
+    assert answer.strategy == "clicks+preferences"
+    scores = {row.item_id: row.score for row in answer.rows}
+    assert scores["lungo"] == pytest.approx(scores["darjeeling"])
+
+
+def test_nobody_in_particular_gets_what_is_popular_with_every_fourth_place_for_an_arrival(shop: Recommender) -> None:
+    answer = shop.recommend(Request(limit=5))
+    assert ids(answer) == ["assam", "lungo", "darjeeling", "new-coffee", "ristretto"]
+    assert answer.strategy == "popular"
+    assert answer.rows[0].reason == "popular: 10 clicks"
+    assert answer.rows[3].reason == "new, just arrived"
+
+
+def test_reported_clicks_make_popular(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    events = [Event(f"e{n}", f"u{n}", "new-tea", time.time()) for n in range(11)]
+    store.record_events(events)
+    assert ids(make(store, index).recommend(Request(limit=1))) == ["new-tea"]
+
+
+def test_an_unknown_user_falls_to_the_shelf(shop: Recommender) -> None:
+    assert shop.recommend(Request(user_id="nobody", limit=1)).strategy == "popular"
+
+
+def test_clicks_on_nothing_retrievable_fall_to_the_shelf_and_are_named(shop: Recommender) -> None:
+    answer = shop.recommend(Request(clicked=("gone",), limit=1))
+    assert (answer.strategy, answer.ignored) == ("popular", ("gone",))
+
+
+@pytest.mark.parametrize("request_", [Request(limit=3), Request(preferences="tea", limit=3)], ids=["shelf", "query"])
+def test_filter_and_exclusion_hold_on_every_rung(shop: Recommender, request_: Request) -> None:
+    narrowed = Request(
+        preferences=request_.preferences, limit=3, where={"attributes.shelf": "a"}, exclude=("assam",)
+    )
+    assert set(ids(shop.recommend(narrowed))) == {"new-tea", "ristretto"}
+
+
+def test_a_shelf_that_does_not_reach_is_filled_with_what_is_near_its_favourites(
+    store: ItemStore, index: ExactIndex
+) -> None:
+    stock(store, index)
+    only_assam = make(store, index, trained_clicks={"assam": 10})
+    answer = only_assam.recommend(Request(limit=3, where={"cold": False}))
+    assert ids(answer) == ["assam", "darjeeling", "ristretto"]
+    assert answer.rows[1].reason == "is close to what is popular"
+
+
+def test_an_empty_shop_answers_with_an_empty_list(store: ItemStore, index: ExactIndex) -> None:
+    assert make(store, index, trained_clicks={}).recommend(Request(limit=3)).rows == []
+
+
+def test_a_sentence_that_cannot_be_encoded_now_leaves_the_other_evidence(store: ItemStore, index: ExactIndex) -> None:
+    def overloaded(sentence: str) -> Vector:
+        raise Unavailable("too many sentences wait")
+
+    stock(store, index)
+    answer = make(store, index, encode_preferences=overloaded).recommend(
+        Request(user_id="ann", preferences="coffee", limit=1)
+    )
+    assert (ids(answer), answer.strategy, answer.degraded) == (["darjeeling"], "history", True)
+
+
+def test_a_query_that_is_not_finite_is_refused(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    broken = make(store, index, encode_preferences=lambda _: np.float32([np.nan, 1]))
+    with pytest.raises(InvalidInput, match="query"):
+        broken.recommend(Request(preferences="tea"))
+
+
+def test_similar_ranks_by_direction_and_leaves_the_item_out(shop: Recommender) -> None:
+    rows = shop.similar("new-tea", 2)
+    assert {row.item_id for row in rows} == {"assam", "darjeeling"}
+    assert [row.score for row in rows] == pytest.approx([1.0, 1.0])
+
+
+def test_similar_to_what_is_not_retrievable_is_an_error_that_names_it(shop: Recommender) -> None:
+    with pytest.raises(NotFound, match="no-such-item"):
+        shop.similar("no-such-item", 3)
+
+
+def test_the_shelf_is_made_once_in_a_while(store: ItemStore, index: ExactIndex) -> None:
+    from coldstart.recommend.shelf import KEEP_S, ShelfKeeper
+
+    stock(store, index)
+    now = [0.0]
+    keeper = ShelfKeeper(store, index, CLICKS, clock=lambda: now[0])
+    first = keeper.shelf()
+    index.delete({"assam": 9})
+    assert keeper.shelf() is first
+    now[0] = KEEP_S
+    assert "assam" not in [hit.item_id for hit in keeper.shelf().hits]
+
+
+def test_lists_are_counted_by_strategy(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    telemetry = Telemetry()
+    make(store, index, telemetry=telemetry).recommend(Request(limit=1))
+    assert b'coldstart_recommendations_total{strategy="popular"} 1.0' in telemetry.exposition()
