@@ -103,7 +103,10 @@ class Claim:
 
 
 class ItemStore(Protocol):
-    """Items, versions, outbox and events of one deployment. Every method is one transaction and thread-safe."""
+    """Items, versions, outbox and events of one deployment. Every method is one transaction and thread-safe.
+
+    What comes from outside (drafts, events, ids to look up) may be of any number; claims and reports are of hundreds.
+    """
 
     def accept(self, drafts: Sequence[Draft], *, priority: int = 0) -> list[Accepted | ColdstartError]:
         """Commit each draft at its item's next version, due for encoding; answers in the order given.
@@ -173,6 +176,14 @@ class ItemStore(Protocol):
 
     def fail(self, versions: Mapping[ExternalId, int], reason: str, *, retry_in_s: float, max_attempts: int) -> None:
         """Release the rows for a later try, or dead-letter those whose attempts are used up, with the reason."""
+        ...
+
+    def expire_leases(self, stage: Stage) -> int:
+        """End every lease of the stage; returns how many.
+
+        For a process that starts and knows that no other claims at this stage: what its predecessor held when it was
+        killed is due at once instead of when the lease runs out.
+        """
         ...
 
     def due(self, stage: Stage) -> int:

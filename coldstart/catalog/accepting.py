@@ -46,8 +46,8 @@ def _accept(
     ids = [draft.item.item_id for draft in drafts]
     stored = select(items.c.item_id, items.c.picture_sha256).where(items.c.item_id.in_(ids))
     stored = stored.order_by(items.c.item_id).with_for_update()
-    pictures = {row.item_id: row.picture_sha256 for row in tx.execute(stored)}
-    _store_pictures(tx, drafts)
+    replaced = {row.picture_sha256 for row in tx.execute(stored)} - {None}
+    _store_pictures(tx, [draft.picture for draft in drafts if draft.picture is not None], replaced)
 
     put = insert(tx, items)
     kept = {"item_id", "version", "source_version"}
@@ -66,8 +66,8 @@ def _accept(
     )
     rows = [item_row(draft, now=now) for draft in drafts]
     versions = {row.item_id: row.version for row in tx.execute(put.returning(items.c.item_id, items.c.version), rows)}
-    owe(tx, versions, Stage.ENCODE, priority=priority, now=now)
-    drop_orphans(tx, {pictures[item_id] for item_id in versions if pictures.get(item_id)})
+    _drop_orphans(tx, replaced)
+    _owe(tx, versions, Stage.ENCODE, priority=priority, now=now)
 
     answers: dict[ExternalId, Accepted | ColdstartError] = {
         item_id: Accepted(item_id, version, now) for item_id, version in versions.items()
@@ -101,6 +101,8 @@ def remove(tx: Connection, item_id: ExternalId, *, now: float) -> Accepted:
     found = tx.execute(select(items.c.picture_sha256).where(items.c.item_id == item_id).with_for_update()).first()
     if found is None:
         raise NotFound("the item is unknown", subject=item_id)
+    replaced = {found.picture_sha256} - {None}
+    _store_pictures(tx, [], replaced)
     version = tx.execute(
         update(items)
         .where(items.c.item_id == item_id)
@@ -114,13 +116,13 @@ def remove(tx: Connection, item_id: ExternalId, *, now: float) -> Accepted:
         )
         .returning(items.c.version)
     ).scalar_one()
+    _drop_orphans(tx, replaced)
     # Ahead of everything: a shop that withdraws an item expects it gone at once.
-    owe(tx, {item_id: version}, Stage.INDEX, priority=1, now=now)
-    drop_orphans(tx, {found.picture_sha256} - {None})
+    _owe(tx, {item_id: version}, Stage.INDEX, priority=1, now=now)
     return Accepted(item_id, version, now)
 
 
-def owe(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage, *, priority: int, now: float) -> None:
+def _owe(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage, *, priority: int, now: float) -> None:
     """Make these versions due, in place of whatever was owed on the items before."""
     if not versions:
         return
@@ -133,20 +135,21 @@ def owe(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage, *, pri
     tx.execute(put, [{"item_id": item_id, "version": versions[item_id], **fresh} for item_id in sorted(versions)])
 
 
-def _store_pictures(tx: Connection, drafts: Sequence[Draft]) -> None:
-    pictures = {digest(draft.picture): draft.picture for draft in drafts if draft.picture is not None}
+def _store_pictures(tx: Connection, contents: Sequence[bytes], replaced: set[str]) -> None:
+    """Store the pictures; lock them and those that may lose their last reference, so that nobody else decides on one."""
+    pictures = {digest(content): content for content in contents}
+    names = sorted({*pictures, *replaced})
+    if names:
+        tx.execute(select(media.c.sha256).where(media.c.sha256.in_(names)).order_by(media.c.sha256).with_for_update())
     if pictures:
         put = insert(tx, media)
-        # An update, though nothing changes: it locks the row, so that `drop_orphans` elsewhere waits for the reference.
+        # Not DO NOTHING, which would leave a picture unlocked that another transaction has just stored.
         put = put.on_conflict_do_update(index_elements=[media.c.sha256], set_={"sha256": put.excluded.sha256})
-        tx.execute(put, [{"sha256": name, "content": pictures[name]} for name in sorted(filter(None, pictures))])
+        tx.execute(put, [{"sha256": name, "content": pictures[name]} for name in sorted(pictures)])
 
 
-def drop_orphans(tx: Connection, names: set[str]) -> None:
-    """Remove those of the pictures that no item refers to any more."""
-    if not names:
-        return
-    candidates = media.c.sha256.in_(names)
-    # First the locks, then the look: a statement sees only what was committed when it began.
-    tx.execute(select(media.c.sha256).where(candidates).order_by(media.c.sha256).with_for_update())
-    tx.execute(delete(media).where(candidates, ~exists().where(items.c.picture_sha256 == media.c.sha256)))
+def _drop_orphans(tx: Connection, replaced: set[str]) -> None:
+    """Remove those of the pictures, locked before, that no item refers to any more."""
+    if replaced:
+        unused = ~exists().where(items.c.picture_sha256 == media.c.sha256)
+        tx.execute(delete(media).where(media.c.sha256.in_(replaced), unused))

@@ -13,7 +13,6 @@ from sqlalchemy.sql import ColumnElement
 from coldstart.catalog import Accepted, Claim, Encoded, Stage, Status
 from coldstart.catalog.models import items, media, outbox
 from coldstart.catalog.rows import RECORDS, encoded_row, from_blob, record, storable
-from coldstart.catalog.statements import chunks
 from coldstart.entities import ExternalId
 from coldstart.errors import NotFound
 
@@ -148,29 +147,29 @@ def retry_dead(tx: Connection, item_id: ExternalId, *, now: float) -> Accepted:
     return Accepted(item_id, found.version, found.accepted_at)
 
 
+def expire_leases(tx: Connection, stage: Stage, *, now: float) -> int:
+    """`ItemStore.expire_leases`: the rows stay marked as leased, and so are claimed one by one."""
+    held = (outbox.c.stage == stage, outbox.c.leased, outbox.c.due_at > now)
+    return tx.execute(update(outbox).where(*held).values(due_at=now)).rowcount
+
+
 def due(tx: Connection, stage: Stage, *, now: float) -> int:
     """`ItemStore.due`."""
-    waiting = select(func.count()).where(
-        outbox.c.stage == stage, outbox.c.leased.in_([False, True]), outbox.c.due_at <= now
-    )
-    return tx.execute(waiting).scalar_one()
+    return tx.execute(select(func.count()).where(outbox.c.stage == stage, outbox.c.due_at <= now)).scalar_one()
 
 
 def _current(
     tx: Connection, versions: Mapping[ExternalId, int], condition: ColumnElement[bool]
 ) -> dict[ExternalId, int]:
     """Lock those of the items that still owe this version; with the attempts they had."""
-    current: dict[ExternalId, int] = {}
-    for ids in chunks(sorted(versions)):
-        owed = (
-            select(items.c.item_id, items.c.version, outbox.c.attempts)
-            .join(outbox)
-            .where(items.c.item_id.in_(ids), condition)
-            .order_by(items.c.item_id)
-            .with_for_update()
-        )
-        current |= {row.item_id: row.attempts for row in tx.execute(owed) if row.version == versions[row.item_id]}
-    return current
+    owed = (
+        select(items.c.item_id, items.c.version, outbox.c.attempts)
+        .join(outbox)
+        .where(items.c.item_id.in_(versions), condition)
+        .order_by(items.c.item_id)
+        .with_for_update()
+    )
+    return {row.item_id: row.attempts for row in tx.execute(owed) if row.version == versions[row.item_id]}
 
 
 def _bury(tx: Connection, ids: Sequence[ExternalId], reason: str) -> None:

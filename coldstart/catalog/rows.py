@@ -55,15 +55,15 @@ def item_row(draft: Draft, *, now: float) -> dict[str, Any]:
         "text": item.text,
         "image": item.image,
         "attributes": dict(item.attributes),
-        "picture_sha256": digest(draft.picture),
+        "picture_sha256": None if draft.picture is None else digest(draft.picture),
         "accepted_at": now,
         **UNREACHED,
     }
 
 
-def digest(picture: bytes | None) -> str | None:
+def digest(picture: bytes) -> str:
     """The name under which a picture is stored: SHA-256 of its bytes, in hexadecimal."""
-    return None if picture is None else sha256(picture).hexdigest()
+    return sha256(picture).hexdigest()
 
 
 def encoded_row(result: Encoded, *, now: float) -> dict[str, Any]:

@@ -128,6 +128,11 @@ class SqlItemStore:
         with self._database.write() as tx:
             delivering.fail(tx, versions, reason, retry_in_s=retry_in_s, max_attempts=max_attempts, now=self._now())
 
+    def expire_leases(self, stage: Stage) -> int:
+        """See `ItemStore.expire_leases`."""
+        with self._database.write() as tx:
+            return delivering.expire_leases(tx, stage, now=self._now())
+
     def due(self, stage: Stage) -> int:
         """See `ItemStore.due`."""
         with self._database.read() as tx:

@@ -1,0 +1,860 @@
+"""What every item store promises, asked of SQLite and of a real PostgreSQL server."""
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from sqlalchemy import create_engine, event, make_url, text
+
+from coldstart.catalog import Accepted, Claim, Draft, Embeddings, Encoded, ItemRecord, ItemStore, Stage, Status
+from coldstart.catalog.store import SqlItemStore
+from coldstart.entities import Event, Item
+from coldstart.errors import Conflict, InvalidInput, NotFound
+from tests import servers
+
+LEASE_S = 60.0
+MAX_ATTEMPTS = 3
+
+
+class Clock:
+    """Time that passes only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def tick(self, seconds: float = 1.0) -> float:
+        self.now += seconds
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Makes a new, empty database and returns its URL."""
+    numbers = count()
+    with servers.postgresql() as url:
+        engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+
+        def create() -> str:
+            name = f"catalog{next(numbers)}"
+            with engine.connect() as connection:
+                connection.execute(text(f"CREATE DATABASE {name}"))
+            return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+        yield create
+        engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Makes a new, empty database of either kind and returns its URL."""
+    if request.param == "postgresql":
+        create: Callable[[], str] = request.getfixturevalue("cluster")
+        return create
+    numbers = count()
+    return lambda: f"sqlite:///{tmp_path}/{next(numbers)}/catalog.sqlite3"
+
+
+@pytest.fixture
+def url(new_url: Callable[[], str]) -> str:
+    return new_url()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(url: str, clock: Clock) -> Iterator[ItemStore]:
+    store = SqlItemStore(url, clock=clock)
+    yield store
+    store.close()
+
+
+def draft(
+    item_id: str, *, title: str = "a title", picture: bytes | None = None, source_version: int | None = None
+) -> Draft:
+    return Draft(Item(item_id, title), picture=picture, source_version=source_version)
+
+
+def accept(store: ItemStore, *drafts: Draft, priority: int = 0) -> list[Accepted]:
+    answers = store.accept(drafts, priority=priority)
+    return [answer for answer in answers if isinstance(answer, Accepted) or pytest.fail(str(answer))]
+
+
+def claim(store: ItemStore, stage: Stage = Stage.ENCODE, *, limit: int = 100) -> list[Claim]:
+    return store.claim(stage, limit=limit, lease_s=LEASE_S, max_attempts=MAX_ATTEMPTS)
+
+
+def fail(
+    store: ItemStore, claims: Sequence[Claim], reason: str = "the encoder failed", *, retry_in_s: float = 10.0
+) -> None:
+    store.fail(versions(claims), reason, retry_in_s=retry_in_s, max_attempts=MAX_ATTEMPTS)
+
+
+def ids(claims: Sequence[Claim]) -> list[str]:
+    return [claim.record.item.item_id for claim in claims]
+
+
+def versions(claims: Sequence[Claim]) -> dict[str, int]:
+    return {claim.record.item.item_id: claim.record.version for claim in claims}
+
+
+def encode(record: ItemRecord, *, vector: Sequence[float] = (1.0, 2.0), picture_error: str | None = None) -> Encoded:
+    return Encoded(
+        item_id=record.item.item_id,
+        version=record.version,
+        embeddings=Embeddings(text=np.ones(3, dtype=np.float32), image=None),
+        vector=np.array(vector, dtype=np.float32),
+        gates={"text": 0.75},
+        cold=True,
+        adapter_version="adapter-1",
+        picture_error=picture_error,
+    )
+
+
+def encode_all(store: ItemStore, claims: Sequence[Claim], *, lease_s: float | None = None) -> list[str]:
+    return store.encoded([encode(claim.record) for claim in claims], lease_s=lease_s)
+
+
+def deliver(store: ItemStore) -> None:
+    """Play a worker and an indexer until nothing is due."""
+    while claims := claim(store):
+        encode_all(store, claims)
+    while claims := claim(store, Stage.INDEX):
+        store.done(versions(claims))
+
+
+class TestTheWayOfAnItem:
+    def test_each_step_is_recorded_with_its_time(self, store: ItemStore, clock: Clock) -> None:
+        item = Item("a", "Red shoe", "soft", "https://shop/a.png", {"genre": "shoe", "tags": ["x", "y"], "price": 9.5})
+        answers = store.accept([Draft(item, picture=b"png")])
+        assert answers == [Accepted("a", 1, clock.now)]
+        accepted_at = clock.now
+        record = store.get("a")
+        assert (record.item, record.version, record.status) == (item, 1, Status.PENDING)
+        assert (record.accepted_at, record.claimed_at, record.encoded_at) == (accepted_at, None, None)
+        assert (store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (1, 0)
+
+        claimed_at = clock.tick()
+        [claimed] = claim(store)
+        assert (claimed.record.item, claimed.record.version, claimed.attempts) == (item, 1, 1)
+        assert (claimed.picture, claimed.vector) == (b"png", None)
+        assert store.get("a").status is Status.ENCODING
+        assert store.due(Stage.ENCODE) == 0
+
+        encoded_at = clock.tick()
+        assert store.encoded([encode(claimed.record, vector=[1.5, -2.0], picture_error="broken")]) == ["a"]
+        assert (store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (0, 1)
+
+        [claimed] = claim(store, Stage.INDEX)
+        assert claimed.vector is not None
+        assert claimed.vector.tolist() == [1.5, -2.0]
+        assert claimed.vector.dtype == np.float32
+        assert claimed.record.status is Status.ENCODING
+
+        retrievable_at = clock.tick()
+        store.done({"a": 1})
+        record = store.get("a")
+        assert record.status is Status.RETRIEVABLE
+        assert (record.accepted_at, record.claimed_at) == (accepted_at, claimed_at)
+        assert (record.encoded_at, record.retrievable_at) == (encoded_at, retrievable_at)
+        assert (record.modalities, record.gates, record.cold) == (("text",), {"text": 0.75}, True)
+        assert (record.adapter_version, record.picture_error) == ("adapter-1", "broken")
+        assert store.due(Stage.INDEX) == 0
+
+    def test_the_worker_that_writes_the_index_itself_keeps_its_lease(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"))
+        encode_all(store, claim(store), lease_s=LEASE_S)
+        assert claim(store, Stage.INDEX) == []
+        clock.tick(LEASE_S)
+        assert ids(claim(store, Stage.INDEX)) == ["a"]
+
+    def test_a_newer_version_forgets_what_belonged_to_the_older(self, store: ItemStore) -> None:
+        accept(store, draft("a"))
+        deliver(store)
+        accept(store, draft("a", title="another"))
+        record = store.get("a")
+        assert (record.version, record.status, record.item.title) == (2, Status.PENDING, "another")
+        assert (record.claimed_at, record.encoded_at, record.retrievable_at) == (None, None, None)
+        assert (record.modalities, record.gates, record.cold, record.adapter_version) == ((), {}, None, None)
+
+    def test_everything_outlives_the_process(self, store: ItemStore, url: str, clock: Clock) -> None:
+        accept(store, draft("a"), draft("b"))
+        claim(store, limit=1)
+        store.close()
+        again = SqlItemStore(url, clock=clock)
+        assert {again.get("a").status, again.get("b").status} == {Status.ENCODING, Status.PENDING}
+        assert again.due(Stage.ENCODE) == 1
+        again.close()
+
+
+class TestAccept:
+    def test_nothing(self, store: ItemStore) -> None:
+        assert store.accept([]) == []
+
+    def test_answers_come_in_the_order_given(self, store: ItemStore) -> None:
+        names = ["c", "a", "b"]
+        assert [answer.item_id for answer in accept(store, *map(draft, names))] == names
+
+    def test_of_one_id_the_last_draft_wins(self, store: ItemStore, clock: Clock) -> None:
+        answers = store.accept([draft("a", title="first"), draft("b"), draft("a", title="last")])
+        assert answers == [Accepted("a", 1, clock.now), Accepted("b", 1, clock.now), Accepted("a", 1, clock.now)]
+        assert store.get("a").item.title == "last"
+
+    @pytest.mark.parametrize("size", [1000, 2500])
+    def test_a_large_batch_takes_few_statements(self, store: SqlItemStore, size: int) -> None:
+        statements = []
+        engine = store._database.engine
+        event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+        drafts = [draft(f"item-{number}", picture=b"%d" % number) for number in range(size)]
+        assert len(accept(store, *drafts)) == size
+        assert len(statements) <= 10 * -(-size // 1000)
+        assert store.due(Stage.ENCODE) == size
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            Item("", "empty id"),
+            Item("x" * 257, "long id"),
+            Item("nul\0", "id"),
+            Item("a", "NUL \0"),
+            Item("a", "surrogate \ud800"),
+            Item("a", "t", "NUL \0"),
+            Item("a", "t", image="\0"),
+            Item("a", "t", attributes={"genre": "\0"}),
+            Item("a", "t", attributes={"tags": ["fine", "\udfff"]}),
+            Item("a", "t", attributes={"\0": 1}),
+            Item("a", "t", attributes={"price": float("nan")}),
+            Item("a", "t", attributes={"price": float("inf")}),
+        ],
+    )
+    def test_what_no_database_takes_is_refused_alone(self, store: ItemStore, bad: Item) -> None:
+        before, refused, after = store.accept([draft("before"), Draft(bad), draft("after")])
+        assert isinstance(before, Accepted)
+        assert isinstance(refused, InvalidInput)
+        assert isinstance(after, Accepted)
+        assert store.get_many([bad.item_id] if "\0" not in bad.item_id else []) == {}
+
+    @pytest.mark.parametrize(
+        "character", ["\\u0000", "é", "e\u0301", "🦊", "\u202e", "'; DROP TABLE items; --", "%s", "../"]
+    )
+    def test_odd_text_comes_back_as_it_was(self, store: ItemStore, character: str) -> None:
+        item = Item(f"id {character}", character, character, character, {character: character, "tags": [character]})
+        assert isinstance(store.accept([Draft(item)])[0], Accepted)
+        assert store.get(item.item_id).item == item
+
+    def test_ids_that_differ_in_case_or_in_form_are_different(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("A"), draft("é"), draft("e\u0301"), draft("a "))
+        assert sum(store.counts().values()) == 5
+
+
+class TestSourceVersion:
+    @pytest.mark.parametrize("late", [1, 5])
+    def test_one_that_is_not_above_changes_nothing(self, store: ItemStore, late: int) -> None:
+        accept(store, draft("a", source_version=5))
+        deliver(store)
+        before = store.get("a")
+        [answer, other] = store.accept([draft("a", title="late", source_version=late), draft("b")])
+        assert isinstance(answer, Conflict)
+        assert "a: " in str(answer)
+        assert str(late) in str(answer)
+        assert isinstance(other, Accepted)
+        assert store.get("a") == before
+        assert ids(claim(store)) == ["b"]
+
+    def test_a_higher_one_is_accepted(self, store: ItemStore) -> None:
+        accept(store, draft("a", source_version=5))
+        assert accept(store, draft("a", source_version=6))[0].version == 2
+
+    def test_it_is_remembered_through_an_update_without_one_and_a_delete(self, store: ItemStore) -> None:
+        accept(store, draft("a", source_version=5))
+        accept(store, draft("a"))
+        store.delete("a")
+        assert isinstance(store.accept([draft("a", source_version=5)])[0], Conflict)
+        assert store.get("a").status is Status.DELETED
+        assert accept(store, draft("a", source_version=6))[0].version == 4
+
+    def test_within_a_batch_the_order_of_the_source_decides(self, store: ItemStore) -> None:
+        first, second = store.accept(
+            [draft("a", title="new", source_version=2), draft("a", title="old", source_version=1)]
+        )
+        assert isinstance(first, Accepted)
+        assert isinstance(second, Conflict)
+        assert store.get("a").item.title == "new"
+
+
+class TestVersions:
+    def test_what_was_claimed_before_an_update_does_not_count(self, store: ItemStore) -> None:
+        accept(store, draft("a"))
+        old = claim(store)
+        accept(store, draft("a", title="new"))
+        assert encode_all(store, old) == []
+        store.done(versions(old))
+        fail(store, old)
+        [new] = claim(store)
+        assert (new.record.version, new.record.item.title, new.attempts) == (2, "new", 1)
+
+    def test_an_update_between_encoding_and_index_leaves_the_newer_due(self, store: ItemStore) -> None:
+        accept(store, draft("a"))
+        old = claim(store)
+        assert encode_all(store, old, lease_s=LEASE_S) == ["a"]
+        accept(store, draft("a"))
+        store.done(versions(old))
+        assert store.get("a").status is Status.PENDING
+        assert versions(claim(store)) == {"a": 2}
+
+    def test_done_counts_only_what_was_encoded(self, store: ItemStore) -> None:
+        accept(store, draft("a"))
+        store.done({"a": 1})
+        assert store.get("a").status is Status.PENDING
+        assert store.due(Stage.ENCODE) == 1
+
+    def test_an_unknown_item_is_reported_without_harm(self, store: ItemStore) -> None:
+        store.done({"nobody": 1})
+        store.fail({"nobody": 1}, "reason", retry_in_s=1, max_attempts=1)
+        assert sum(store.counts().values()) == 0
+
+    def test_no_version_is_given_twice(self, store: ItemStore) -> None:
+        def put(_: int) -> int:
+            return accept(store, draft("a"), draft("b"))[0].version
+
+        with ThreadPoolExecutor(8) as threads:
+            given = list(threads.map(put, range(40)))
+        assert sorted(given) == list(range(1, 41))
+        assert versions(claim(store)) == {"a": 40, "b": 40}
+
+
+class TestDelete:
+    def test_an_unknown_item_is_not_found(self, store: ItemStore) -> None:
+        with pytest.raises(NotFound, match="nobody"):
+            store.delete("nobody")
+
+    def test_a_delete_while_the_item_is_encoded_wins(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a", picture=b"png"))
+        old = claim(store)
+        assert store.delete("a") == Accepted("a", 2, clock.now)
+        assert store.get("a").status is Status.DELETED
+        assert encode_all(store, old) == []
+        assert claim(store) == []
+        [tombstone] = claim(store, Stage.INDEX)
+        assert (tombstone.record.status, tombstone.record.version, tombstone.vector) == (Status.DELETED, 2, None)
+        store.done({"a": 2})
+        record = store.get("a")
+        assert (record.status, record.retrievable_at, record.item.title) == (Status.DELETED, None, "a title")
+        assert store.due(Stage.INDEX) == 0
+
+    def test_a_put_revives_and_goes_on_counting(self, store: ItemStore) -> None:
+        accept(store, draft("a"))
+        store.delete("a")
+        assert accept(store, draft("a"))[0].version == 3
+        deliver(store)
+        assert store.get("a").status is Status.RETRIEVABLE
+
+    def test_a_tombstone_goes_first(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"), draft("b"))
+        encode_all(store, claim(store))
+        clock.tick()
+        store.delete("b")
+        assert ids(claim(store, Stage.INDEX)) == ["b", "a"]
+
+    def test_a_dead_tombstone_is_a_tombstone_when_retried(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"))
+        store.delete("a")
+        for _ in range(MAX_ATTEMPTS):
+            fail(store, claim(store, Stage.INDEX), "the index is away", retry_in_s=0)
+        assert store.get("a").status is Status.DEAD
+        assert store.retry_dead("a").version == 2
+        [tombstone] = claim(store, Stage.INDEX)
+        assert tombstone.record.status is Status.DELETED
+
+
+class TestClaim:
+    def test_order_is_priority_then_age(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("backfill"), priority=-1)
+        clock.tick()
+        accept(store, draft("old"))
+        clock.tick()
+        accept(store, draft("new"))
+        assert [ids(claim(store, limit=1)) for _ in range(4)] == [["old"], ["new"], ["backfill"], []]
+
+    def test_the_limit_holds(self, store: ItemStore) -> None:
+        accept(store, *(draft(f"{number}") for number in range(10)))
+        assert [len(claim(store, limit=4)) for _ in range(4)] == [4, 4, 2, 0]
+
+    def test_a_lease_holds_until_it_runs_out(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"))
+        claim(store)
+        clock.tick(LEASE_S - 1)
+        assert (claim(store), store.due(Stage.ENCODE)) == ([], 0)
+        clock.tick(1)
+        assert store.due(Stage.ENCODE) == 1
+        [again] = claim(store)
+        assert again.attempts == 2
+
+    def test_of_two_workers_on_one_row_the_first_to_finish_counts(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"))
+        slow = claim(store)
+        clock.tick(LEASE_S)
+        quick = claim(store)
+        assert encode_all(store, slow) == ["a"]
+        assert encode_all(store, quick) == []
+
+    def test_threads_get_disjoint_rows(self, store: ItemStore) -> None:
+        accept(store, *(draft(f"{number}") for number in range(400)))
+        barrier = threading.Barrier(8)
+
+        def work(_: int) -> list[str]:
+            barrier.wait()
+            claimed = []
+            while claims := claim(store, limit=7):
+                claimed += ids(claims)
+            return claimed
+
+        with ThreadPoolExecutor(8) as threads:
+            claimed = [item_id for ids in threads.map(work, range(8)) for item_id in ids]
+        # A claim may find nothing while others hold what it looks at; what is left over is due for the next.
+        claimed += ids(claim(store, limit=400))
+        assert Counter(claimed) == {f"{number}": 1 for number in range(400)}
+
+    def test_expired_leases_are_due_at_once(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("b"))
+        encode_all(store, claim(store, limit=1), lease_s=LEASE_S)
+        claim(store)
+        assert store.expire_leases(Stage.ENCODE) == 1
+        assert (store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (1, 0)
+        assert store.expire_leases(Stage.ENCODE) == 0
+
+
+class TestFailure:
+    def test_it_is_tried_again_after_the_delay(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"))
+        fail(store, claim(store), "the encoder is away", retry_in_s=10)
+        record = store.get("a")
+        assert (record.status, record.attempts, record.error) == (Status.PENDING, 1, "the encoder is away")
+        assert claim(store) == []
+        clock.tick(10)
+        assert claim(store)[0].attempts == 2
+
+    def test_used_up_attempts_make_a_dead_letter(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"), draft("b"))
+        for _ in range(MAX_ATTEMPTS):
+            claims = claim(store)
+            encode_all(store, [claim for claim in claims if ids([claim]) == ["b"]])
+            fail(store, [claim for claim in claims if ids([claim]) == ["a"]], "no\0 good \ud800", retry_in_s=0)
+        [dead] = store.list_items(limit=10, status=Status.DEAD)
+        assert (dead.item.item_id, dead.attempts, dead.error) == ("a", MAX_ATTEMPTS, "no\ufffd good ?")
+        clock.tick(1e9)
+        assert claim(store) == []
+        assert ids(claim(store, Stage.INDEX)) == ["b"]
+
+    def test_an_update_revives_with_fresh_attempts(self, store: ItemStore) -> None:
+        accept(store, draft("a"))
+        for _ in range(MAX_ATTEMPTS):
+            fail(store, claim(store), retry_in_s=0)
+        accept(store, draft("a"))
+        assert (store.get("a").status, store.get("a").error) == (Status.PENDING, None)
+        assert claim(store)[0].attempts == 1
+
+    @pytest.mark.parametrize("stage", list(Stage))
+    def test_a_retry_goes_on_where_the_item_died(self, store: ItemStore, stage: Stage) -> None:
+        accept(store, draft("a"))
+        if stage is Stage.INDEX:
+            encode_all(store, claim(store))
+        for _ in range(MAX_ATTEMPTS):
+            fail(store, claim(store, stage), retry_in_s=0)
+        assert store.get("a").status is Status.DEAD
+        answer = store.retry_dead("a")
+        assert (answer.item_id, answer.version) == ("a", 1)
+        assert (store.get("a").status, store.get("a").error) == (Status.PENDING, None)
+        assert claim(store, stage)[0].attempts == 1
+
+    def test_only_the_dead_are_retried(self, store: ItemStore) -> None:
+        accept(store, draft("a"))
+        for item_id in ("a", "nobody"):
+            with pytest.raises(NotFound, match=item_id):
+                store.retry_dead(item_id)
+
+    def test_attempts_at_the_index_are_counted_anew(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"))
+        for _ in range(MAX_ATTEMPTS - 1):
+            fail(store, claim(store), retry_in_s=0)
+        encode_all(store, claim(store))
+        assert claim(store, Stage.INDEX)[0].attempts == 1
+
+
+class TestWorkersThatDie:
+    def test_what_a_dead_worker_held_is_tried_one_by_one_and_first(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"), draft("b"), draft("c"))
+        claim(store)
+        clock.tick(LEASE_S)
+        accept(store, draft("new"), priority=9)
+        assert sorted(ids(claim(store))[0] for _ in range(3)) == ["a", "b", "c"]
+        assert ids(claim(store)) == ["new"]
+
+    def test_an_item_that_kills_its_worker_dies_alone(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, *(draft(f"{number}") for number in range(20)), draft("poison"))
+        deaths = 0
+        for _ in range(100):
+            claims = claim(store, limit=8)
+            if "poison" in ids(claims):
+                deaths += 1
+                clock.tick(LEASE_S)
+            elif claims:
+                store.done(dict.fromkeys(encode_all(store, claims), 1))
+            else:
+                break
+        assert deaths == MAX_ATTEMPTS
+        assert store.counts() | {Status.RETRIEVABLE: 20, Status.DEAD: 1} == store.counts()
+        poison = store.get("poison")
+        assert (poison.status, poison.attempts) == (Status.DEAD, MAX_ATTEMPTS)
+        assert "worker" in str(poison.error)
+        assert (store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (0, 0)
+
+    def test_the_late_success_of_a_worker_given_up_counts(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"))
+        for _ in range(MAX_ATTEMPTS):
+            slow = claim(store)
+            clock.tick(LEASE_S)
+        assert claim(store) == []
+        assert store.get("a").status is Status.DEAD
+        assert encode_all(store, slow) == ["a"]
+        deliver(store)
+        assert (store.get("a").status, store.get("a").error) == (Status.RETRIEVABLE, None)
+
+
+class TestPictures:
+    def test_equal_pictures_are_stored_once_and_live_as_long_as_one_item_shows_them(self, store: SqlItemStore) -> None:
+        def stored() -> int:
+            with store._database.read() as tx:
+                return int(tx.execute(text("SELECT count(*) FROM media")).scalar_one())
+
+        accept(store, draft("a", picture=b"same"), draft("b", picture=b"same"), draft("c"))
+        assert (stored(), store.picture("a"), store.picture("b"), store.picture("c")) == (1, b"same", b"same", None)
+        assert store.get("a").picture_sha256 == store.get("b").picture_sha256
+        accept(store, draft("a", picture=b"other"))
+        assert (stored(), store.picture("a"), store.picture("b")) == (2, b"other", b"same")
+        accept(store, draft("b", picture=b"same"))
+        assert (stored(), store.picture("b")) == (2, b"same")
+        store.delete("b")
+        assert (stored(), store.picture("b"), store.get("b").picture_sha256) == (1, None, None)
+        accept(store, draft("a"))
+        assert (stored(), store.picture("a")) == (0, None)
+
+    def test_an_unknown_item_has_none(self, store: ItemStore) -> None:
+        assert store.picture("nobody") is None
+
+
+class TestReading:
+    def test_get(self, store: ItemStore) -> None:
+        with pytest.raises(NotFound, match="nobody"):
+            store.get("nobody")
+
+    def test_get_many_leaves_out_the_unknown(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("b"))
+        assert set(store.get_many(["a", "nobody", "a"])) == {"a"}
+        assert store.get_many([]) == {}
+
+    def test_get_many_takes_any_number(self, store: ItemStore) -> None:
+        accept(store, draft("a"))
+        assert set(store.get_many([f"{number}" for number in range(40_000)] + ["a"])) == {"a"}
+
+    def test_a_lookup_of_text_that_cannot_be_stored_is_invalid_or_finds_nothing(self, store: ItemStore) -> None:
+        for item_id in ("nul\0", "surrogate \ud800"):
+            with pytest.raises((InvalidInput, NotFound)):
+                store.get(item_id)
+
+    def test_lists_last_accepted_first(self, store: ItemStore, clock: Clock) -> None:
+        for item_id in "abcd":
+            accept(store, draft(item_id))
+            clock.tick()
+        store.delete("b")
+        assert [record.item.item_id for record in store.list_items(limit=3)] == ["b", "d", "c"]
+        assert [record.item.item_id for record in store.list_items(limit=3, offset=3)] == ["a"]
+        assert [record.item.item_id for record in store.list_items(limit=9, status=Status.DELETED)] == ["b"]
+        assert store.list_items(limit=9, status=Status.DEAD) == []
+
+    def test_counts_name_every_status(self, store: ItemStore) -> None:
+        assert store.counts() == dict.fromkeys(Status, 0)
+        accept(store, draft("a"), draft("b"), draft("c"))
+        claim(store, limit=1)
+        store.delete("b")
+        assert sum(store.counts().values()) == 3
+        assert store.counts()[Status.DELETED] == 1
+
+
+class TestAcceptEncoded:
+    def test_items_go_straight_to_the_index(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("b", source_version=2))
+        items = [draft("a"), draft("b", source_version=1), draft("c")]
+        encodings = [encode(ItemRecord(item.item, 0, Status.PENDING, 0.0), vector=[3.0]) for item in items]
+        first, second, third = store.accept_encoded(list(zip(items, encodings, strict=True)))
+        assert (first, third) == (Accepted("a", 1, clock.now), Accepted("c", 1, clock.now))
+        assert isinstance(second, Conflict)
+        assert ids(claim(store)) == ["b"]
+        claims = claim(store, Stage.INDEX)
+        assert versions(claims) == {"a": 1, "c": 1}
+        assert [claim.vector.tolist() for claim in claims if claim.vector is not None] == [[3.0], [3.0]]
+        record = store.get("a")
+        assert (record.encoded_at, record.claimed_at, record.modalities) == (clock.now, None, ("text",))
+
+    def test_many(self, store: ItemStore) -> None:
+        pairs = [(draft(f"{n}"), encode(ItemRecord(Item(f"{n}", "t"), 0, Status.PENDING, 0.0))) for n in range(1500)]
+        assert len(store.accept_encoded(pairs, priority=-1)) == 1500
+        assert (store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (0, 1500)
+
+
+def test_a_vector_that_is_not_finite_is_refused(store: ItemStore) -> None:
+    accept(store, draft("a"))
+    [claimed] = claim(store)
+    with pytest.raises(InvalidInput, match="a: "):
+        store.encoded([encode(claimed.record, vector=[1.0, float("nan")])])
+    assert store.due(Stage.INDEX) == 0
+
+
+class TestEvents:
+    def test_a_repeated_delivery_counts_once(self, store: ItemStore) -> None:
+        one, two = Event("e1", "u", "a", 1.0), Event("e2", "u", "b", 2.0, "buy")
+        assert store.record_events([two, one, one]) == 2
+        assert store.record_events([one, two, Event("e3", "u", "a", 3.0)]) == 1
+        assert store.record_events([]) == 0
+        assert [event.event_id for event in store.recent_events("u", limit=9)] == ["e3", "e2", "e1"]
+        assert store.recent_events("u", limit=2)[1] == two
+        assert store.recent_events("nobody", limit=9) == []
+
+    def test_popular_counts_from_a_time_on(self, store: ItemStore) -> None:
+        times = {"a": [1, 2, 3], "b": [8, 9], "c": [9], "d": [9]}
+        events = [Event(f"{item}{t}", "u", item, float(t)) for item, ts in times.items() for t in ts]
+        assert store.record_events(events) == 7
+        assert store.popular(limit=2) == [("a", 3), ("b", 2)]
+        assert store.popular(limit=9, since=3.0) == [("b", 2), ("a", 1), ("c", 1), ("d", 1)]
+
+    @pytest.mark.parametrize(
+        "bad", [Event("", "u", "a", 1.0), Event("e", "\0", "a", 1.0), Event("e", "u", "a", float("nan"))]
+    )
+    def test_what_no_database_takes_is_refused(self, store: ItemStore, bad: Event) -> None:
+        with pytest.raises(InvalidInput):
+            store.record_events([Event("fine", "u", "a", 1.0), bad])
+        assert store.popular(limit=1) == []
+
+    def test_a_large_batch(self, store: ItemStore) -> None:
+        assert store.record_events([Event(f"{number}", "u", "a", 1.0) for number in range(12_000)]) == 12_000
+
+
+def test_everything_at_once_loses_and_blocks_nothing(store: ItemStore) -> None:
+    """Threads put, delete, encode and index the same few items; nobody waits for ever, and the books balance."""
+    pool = [f"{number}" for number in range(12)]
+    rounds = 25
+
+    def put(seed: int) -> None:
+        random = np.random.default_rng(seed)
+        for _ in range(rounds):
+            chosen = random.permutation(pool)[: random.integers(1, 12)]
+            accept(store, *(draft(item_id, picture=b"%d" % random.integers(4)) for item_id in chosen))
+
+    def delete(seed: int) -> None:
+        random = np.random.default_rng(seed)
+        for _ in range(rounds):
+            store.delete(random.choice(pool))
+
+    def work(_: int) -> None:
+        for _ in range(rounds):
+            claims = claim(store, limit=5)
+            store.done({item_id: versions(claims)[item_id] for item_id in encode_all(store, claims)})
+            claims = claim(store, Stage.INDEX, limit=5)
+            fail(store, claims[:1])
+            store.done(versions(claims[1:]))
+
+    accept(store, *map(draft, pool))
+    with ThreadPoolExecutor(8) as threads:
+        jobs = [threads.submit(job, seed) for seed, job in enumerate([put, put, put, delete, delete, work, work, work])]
+        for job in jobs:
+            job.result(timeout=120)
+    assert sum(store.counts().values()) == len(pool)
+
+
+PUT_FOR_EVER = """
+import sys
+from itertools import count
+from coldstart.catalog import Draft
+from coldstart.catalog.store import SqlItemStore
+from coldstart.entities import Item
+
+store = SqlItemStore(sys.argv[1])
+for number in count():
+    store.accept([Draft(Item(f"{number}", "t"), picture=b"%d" % number)])
+    print(number, flush=True)
+"""
+
+
+def test_a_killed_process_loses_nothing_that_it_acknowledged(url: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", PUT_FOR_EVER, url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        acknowledged = [process.stdout.readline().strip() for _ in range(100)]
+        process.kill()
+        acknowledged += process.stdout.read().split()
+    store = SqlItemStore(url)
+    found = store.get_many(acknowledged)
+    assert [item_id for item_id in acknowledged if item_id not in found] == []
+    assert len(acknowledged) >= 100
+    due = {item_id for _ in range(len(acknowledged)) for item_id in ids(claim(store, limit=1000))}
+    assert due >= set(acknowledged)
+    store.close()
+
+
+OPEN_WHEN_TOLD = """
+import sys
+from coldstart.catalog import Stage
+from coldstart.catalog.store import SqlItemStore
+print("ready", flush=True)
+sys.stdin.readline()
+store = SqlItemStore(sys.argv[1])
+assert store.due(Stage.ENCODE) == 0
+store.close()
+"""
+
+
+def test_processes_may_open_a_new_database_at_once(url: str) -> None:
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", OPEN_WHEN_TOLD, url]
+    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(4)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [(process.returncode, error) for process, error in zip(processes, errors, strict=True)] == [(0, "")] * 4
+
+
+class Deployment(RuleBasedStateMachine):
+    """Any interleaving of callers, workers, deaths and time, against a model of what the index holds."""
+
+    ITEM = st.sampled_from("abcd")
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.store = SqlItemStore(url, clock=self.clock)
+        self.held: list[tuple[Stage, list[Claim]]] = []
+        self.accepted: dict[str, int] = {}
+        self.index: dict[str, tuple[int, bool]] = {}
+
+    @rule(items=st.lists(ITEM, min_size=1, max_size=4), priority=st.sampled_from([0, -1]))
+    def put(self, items: list[str], priority: int) -> None:
+        for answer in accept(self.store, *map(draft, items), priority=priority):
+            assert answer.version == self.accepted.get(answer.item_id, 0) + 1
+        self.accepted |= {item_id: self.accepted.get(item_id, 0) + 1 for item_id in items}
+
+    @rule(item=ITEM)
+    def delete(self, item: str) -> None:
+        if item in self.accepted:
+            self.accepted[item] += 1
+            assert self.store.delete(item).version == self.accepted[item]
+
+    @rule(stage=st.sampled_from(Stage), limit=st.integers(1, 3))
+    def claim(self, stage: Stage, limit: int) -> None:
+        claims = claim(self.store, stage, limit=limit)
+        for claimed in claims:
+            assert claimed.record.version == self.accepted[claimed.record.item.item_id]
+            assert claimed.attempts <= MAX_ATTEMPTS
+        if claims:
+            self.held.append((stage, claims))
+
+    def let_go(self, which: int) -> tuple[Stage, list[Claim]] | None:
+        return self.held.pop(which % len(self.held)) if self.held else None
+
+    @rule(which=st.integers(0), direct=st.booleans())
+    def finish(self, which: int, direct: bool) -> None:
+        match self.let_go(which):
+            case Stage.ENCODE, claims:
+                current = encode_all(self.store, claims, lease_s=LEASE_S if direct else None)
+                assert all(
+                    version == self.accepted[item_id]
+                    for item_id, version in versions(claims).items()
+                    if item_id in current
+                )
+                if direct:
+                    self.apply([claim for claim in claims if ids([claim])[0] in current])
+            case Stage.INDEX, claims:
+                self.apply(claims)
+
+    def apply(self, claims: list[Claim]) -> None:
+        for claimed in claims:
+            item_id, version = claimed.record.item.item_id, claimed.record.version
+            if version >= self.index.get(item_id, (0, False))[0]:
+                self.index[item_id] = (version, claimed.record.status is not Status.DELETED)
+        self.store.done(versions(claims))
+
+    @rule(which=st.integers(0))
+    def report_a_failure(self, which: int) -> None:
+        if held := self.let_go(which):
+            fail(self.store, held[1])
+
+    @rule(which=st.integers(0))
+    def die(self, which: int) -> None:
+        self.let_go(which)
+
+    @rule(seconds=st.sampled_from([1.0, 10.0, LEASE_S]))
+    def pass_time(self, seconds: float) -> None:
+        self.clock.tick(seconds)
+
+    @rule(item=ITEM)
+    def retry(self, item: str) -> None:
+        if item in self.accepted and self.store.get(item).status is Status.DEAD:
+            assert self.store.retry_dead(item).version == self.accepted[item]
+
+    @rule()
+    def restart(self) -> None:
+        self.held.clear()
+        for stage in Stage:
+            self.store.expire_leases(stage)
+
+    @invariant()
+    def every_item_is_somewhere(self) -> None:
+        assert sum(self.store.counts().values()) == len(self.accepted)
+
+    def teardown(self) -> None:
+        """Let everything finish: accepted == retrievable at the latest version + deleted + dead."""
+        self.held.clear()
+        self.clock.tick(LEASE_S)
+        for stage in (Stage.ENCODE, Stage.INDEX):
+            while claims := claim(self.store, stage):
+                self.held.append((stage, claims))
+                self.finish(0, False)
+        for item_id, record in self.store.get_many(list(self.accepted)).items():
+            assert record.version == self.accepted[item_id]
+            match record.status:
+                case Status.RETRIEVABLE:
+                    assert self.index[item_id] == (record.version, True)
+                case Status.DELETED:
+                    assert self.index[item_id] == (record.version, False)
+                case status:
+                    assert status is Status.DEAD
+        self.store.close()
+
+
+def test_whatever_happens_every_item_is_retrievable_deleted_or_dead(new_url: Callable[[], str]) -> None:
+    class Here(Deployment):
+        def __init__(self) -> None:
+            super().__init__(new_url())
+
+    run_state_machine_as_test(
+        Here,
+        settings=settings(max_examples=30, stateful_step_count=40, deadline=None, database=None, derandomize=True),
+    )
