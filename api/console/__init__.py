@@ -1,7 +1,7 @@
 """The page at ``/``: the catalogue, a form to post an item, and a user to try. Plain modules over the HTTP interface.
 
-Nothing on it comes from elsewhere, and nothing a catalogue says is ever parsed as markup: titles become text nodes, and the
-policy below forbids inline scripts and, through trusted types, every way to turn text into elements.
+Nothing on it comes from elsewhere, and nothing a catalogue says is ever parsed as markup: titles become text nodes, and
+the policy below forbids inline scripts and, through trusted types, every way to turn text into elements.
 """
 
 from pathlib import Path

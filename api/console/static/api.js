@@ -2,9 +2,9 @@
 
 /** An RFC 9457 problem document, or a failure to reach the service told in the same words. */
 export class Problem extends Error {
-  constructor({ title, detail = "", remedy = "", status = 0 }) {
+  constructor({ title, subject, detail = "", remedy }) {
     super(`${title}. ${detail}`);
-    Object.assign(this, { title, detail, remedy, status });
+    Object.assign(this, { title, subject, detail, remedy });
   }
 }
 
@@ -21,7 +21,7 @@ async function call(method, path, body) {
   }
   const answer = await response.json().catch(() => null);
   if (response.ok) return answer;
-  throw new Problem({ title: `The service answered ${response.status}`, ...answer, status: response.status });
+  throw new Problem({ title: `The service answered ${response.status}`, ...answer });
 }
 
 const item = (id) => `items/${encodeURIComponent(id)}`;
@@ -34,8 +34,8 @@ export const similar = (id, limit) => call("GET", `${item(id)}/similar?limit=${l
 export const recommend = (query) => call("POST", "recommendations", query);
 export const pictureOf = (id, version) => `${item(id)}/image?v=${version}`;
 
-/** Join rows of a list with what the catalogue says about their items; an item it does not hold keeps its id as title. */
+/** Join rows of a list with what the catalogue says about their items; an item that it does not hold is shown by its id. */
 export const describe = (rows) => Promise.all(rows.map(async (row) => {
-  const record = await getItem(row.item_id).catch(() => ({ title: row.item_id }));
+  const record = await getItem(row.item_id).catch(() => ({}));
   return { ...record, ...row };
 }));

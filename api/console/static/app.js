@@ -8,7 +8,6 @@ import { showPicks } from "./try.js";
 
 const VIEWS = ["browse", "post", "try"];
 const REFRESH_MS = 5000;
-const NEWEST = 50;
 
 function showView() {
   const view = VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "browse";
@@ -27,17 +26,15 @@ function follow(event) {
   byId(`${link.hash.slice(1)}-title`).focus();
 }
 
-const median = (numbers) => numbers.toSorted((one, other) => one - other)[Math.floor(numbers.length / 2)];
-
 async function showFigures() {
   if (document.visibilityState === "hidden") return;
   try {
-    const [status, { items }] = await Promise.all([api.status(), api.listItems(NEWEST, 0)]);
-    const times = items.filter((item) => item.retrievable_at).map((item) => (item.retrievable_at - item.accepted_at) * 1000);
-    byId("figure-retrievable").textContent = status.counts.retrievable.toLocaleString("en");
-    byId("figure-pending").textContent = (status.counts.pending + status.counts.encoding).toLocaleString("en");
-    byId("figure-ttr").textContent = times.length ? duration(median(times)) : "–";
-    byId("figure-adapter").textContent = status.adapter_version.slice(0, 8);
+    const { counts, adapter_version: version, time_to_recommendable: ttr } = await api.status();
+    byId("figure-retrievable").textContent = (counts.retrievable ?? 0).toLocaleString("en");
+    byId("figure-pending").textContent = ((counts.pending ?? 0) + (counts.encoding ?? 0)).toLocaleString("en");
+    byId("figure-ttr").textContent = ttr.p50_ms === null ? "–" : duration(ttr.p50_ms);
+    byId("figure-adapter").textContent = version.slice(0, 8);
+    byId("figure-adapter").title = version;
   } catch {
     // The figures stay as they were; whatever the reader does next says what is wrong.
   }

@@ -1,13 +1,14 @@
 // The catalogue as a grid of cards, newest first.
 import * as api from "./api.js";
 import { byId, el, showProblem } from "./dom.js";
-import { badge, byline, open, picture } from "./view.js";
+import { badge, byline, name, open, picture } from "./view.js";
 
 const PAGE = 48;
 const grid = byId("grid");
 const more = byId("more");
 const shown = new Set();
 let offset = 0;
+let loading = false;
 
 /** Items chosen as clicks: id -> record, in the order they were chosen. */
 export const picks = new Map();
@@ -24,40 +25,42 @@ function pressed(button, on) {
 }
 
 function card(record, className = "") {
-  const pick = el("button", { type: "button", class: "icon-button pick", "aria-label": `Clicked: ${record.title}`,
+  const pick = el("button", { type: "button", class: "icon-button pick", "aria-label": `Clicked: ${name(record)}`,
     onclick: () => togglePick(record) });
   pick.dataset.id = record.item_id;
   pressed(pick, picks.has(record.item_id));
   const node = el("li", { class: `card ${className}` }, picture(record),
     el("div", { class: "card-body" },
-      el("h3", {}, el("button", { type: "button", class: "card-open", onclick: () => open(record.item_id) }, record.title)),
+      el("h3", {}, el("button", { type: "button", class: "card-open", onclick: () => open(record.item_id) }, name(record))),
       el("div", { class: "card-foot" }, el("span", {}, byline(record)), badge(record))),
     pick);
   node.dataset.id = record.item_id;
   return node;
 }
 
-/** Load the next page. */
+/** Load the next page; returns its cards. */
 export async function loadMore() {
-  more.disabled = true;
+  if (loading) return [];
+  loading = true;
   try {
     const { items } = await api.listItems(PAGE, offset);
     showProblem(byId("catalogue-problem"), null);
-    for (const skeleton of grid.querySelectorAll(".skeleton")) skeleton.remove();
     offset += items.length;
     const fresh = items.filter((record) => record.status !== "deleted" && !shown.has(record.item_id));
     for (const record of fresh) shown.add(record.item_id);
-    grid.append(...fresh.map((record) => card(record)));
+    const cards = fresh.map((record) => card(record));
+    grid.append(...cards);
     more.hidden = items.length < PAGE;
     byId("catalogue-empty").hidden = shown.size > 0;
-    return items;
+    return cards;
   } catch (problem) {
     showProblem(byId("catalogue-problem"), problem);
     more.hidden = false;
     return [];
   } finally {
+    loading = false;
     grid.removeAttribute("aria-busy");
-    more.disabled = false;
+    for (const skeleton of grid.querySelectorAll(".skeleton")) skeleton.remove();
   }
 }
 
@@ -70,4 +73,7 @@ export function showFirst(record) {
   grid.prepend(card(record, "fresh"));
 }
 
-more.addEventListener("click", loadMore);
+more.addEventListener("click", async () => {
+  const [first] = await loadMore();
+  first?.querySelector(".card-open").focus();
+});

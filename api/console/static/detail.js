@@ -1,7 +1,7 @@
 // One item in a dialog: what it is, how it got here, what the adapter used, what is near it.
 import * as api from "./api.js";
-import { byId, el, showProblem } from "./dom.js";
-import { badge, journey, picture, strip } from "./view.js";
+import { byId, el, sentence, showProblem } from "./dom.js";
+import { badge, journey, name, picture, strip } from "./view.js";
 
 const dialog = byId("detail");
 const body = byId("detail-body");
@@ -9,32 +9,32 @@ const NAMES = { text: "Words", image: "Picture" };
 
 function gates(weights) {
   return el("div", { class: "gates", role: "group", "aria-label": "What the adapter listens to" },
-    Object.entries(weights).map(([name, weight]) => {
+    Object.entries(weights).map(([part, weight]) => {
       const bar = el("i");
       bar.style.width = `${Math.min(Math.max(weight, 0), 1) * 100}%`;
-      return el("div", { class: `gate ${name}` }, NAMES[name] ?? name, el("div", { class: "bar", "aria-hidden": "true" }, bar),
+      return el("div", { class: `gate ${part}` }, NAMES[part] ?? part, el("div", { class: "bar", "aria-hidden": "true" }, bar),
         el("span", { class: "number" }, `${Math.round(weight * 100)} %`));
     }));
 }
 
 function facts(record) {
-  const rows = Object.entries(record.attributes ?? {}).map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : String(value)]);
+  const rows = Object.entries(record.attributes ?? {}).map(([key, value]) => [key, Array.isArray(value) ? value.join(", ") : String(value)]);
   rows.push(["id", record.item_id]);
-  return el("dl", { class: "facts" }, rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  return el("dl", { class: "facts" }, rows.flatMap(([key, value]) => [el("dt", {}, key), el("dd", {}, value)]));
 }
 
 function show(record) {
-  const modalities = record.modalities?.length ? record.modalities.map((name) => (NAMES[name] ?? name).toLowerCase()).join(" and ") : null;
+  const modalities = record.modalities?.length ? record.modalities.map((part) => (NAMES[part] ?? part).toLowerCase()).join(" and ") : null;
   const nearby = el("div", { class: "detail-similar", hidden: true }, el("h3", {}, "Similar items"));
   body.replaceChildren(
     el("div", { class: "detail" },
       picture(record),
       el("div", {},
-        el("h2", { id: "detail-title" }, record.title),
+        el("h2", { id: "detail-title" }, name(record)),
         el("p", { class: "badges" }, badge(record), modalities && el("span", { class: "quiet" }, `placed by ${modalities}`)),
         record.text && el("p", { class: "prose" }, record.text),
-        record.picture_error && el("p", { class: "note" }, `The picture could not be used: ${record.picture_error}`),
-        record.error && el("p", { class: "problem" }, el("b", {}, "It could not be encoded"), record.error),
+        record.picture_error && el("p", { class: "note" }, sentence(`the picture could not be used: ${record.picture_error}`)),
+        record.error && record.status !== "retrievable" && el("p", { class: "problem" }, el("b", {}, "The last attempt failed"), sentence(record.error)),
         facts(record),
         Object.keys(record.gates ?? {}).length > 0 && gates(record.gates),
         journey(record))),

@@ -15,11 +15,15 @@ export function el(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+/** A clause as a sentence. */
+export const sentence = (clause) => clause.charAt(0).toUpperCase() + clause.slice(1).replace(/[.\s]*$/, ".");
+
 /** Show a problem document as plain sentences, or clear the place with `null`. */
 export function showProblem(place, problem) {
   place.replaceChildren();
   if (!problem) return;
-  const sentences = [problem.detail, problem.remedy].filter(Boolean).map((text) => text.replace(/[.\s]*$/, "."));
+  const what = problem.subject ? `${problem.subject}: ${problem.detail}` : problem.detail;
+  const sentences = [what, problem.remedy].filter(Boolean).map(sentence);
   place.append(el("div", { class: "problem" }, el("b", {}, problem.title), sentences.join(" ")));
 }
 

@@ -1,8 +1,8 @@
 // Post an item, follow it until it can be recommended, then show who gets it.
 import * as api from "./api.js";
 import { showFirst } from "./catalogue.js";
-import { byId, duration, el, plural, showProblem, wait } from "./dom.js";
-import { picture, journey, reached, strip } from "./view.js";
+import { byId, duration, el, plural, sentence, showProblem, wait } from "./dom.js";
+import { journey, name, picture, reached, strip, timeToRecommendable } from "./view.js";
 
 const LIST_LENGTH = 20;
 const PATIENCE_MS = 60_000;
@@ -15,9 +15,9 @@ const result = byId("post-result");
 /** Ids posted from this page: lists mark them. */
 export const posted = new Set();
 
-function addAttribute(name = "") {
+function addAttribute(key = "") {
   const row = el("div", { class: "pair" },
-    el("input", { "aria-label": "Attribute name", value: name, placeholder: "name", autocomplete: "off" }),
+    el("input", { "aria-label": "Attribute name", value: key, placeholder: "name", autocomplete: "off" }),
     el("input", { "aria-label": "Attribute value", placeholder: "value", autocomplete: "off" }),
     el("button", { type: "button", class: "icon-button", "aria-label": "Remove this attribute", onclick: () => {
       row.remove();
@@ -29,8 +29,8 @@ function addAttribute(name = "") {
 
 function attributes() {
   const pairs = [...byId("attributes").children].map((row) => [...row.querySelectorAll("input")].map((input) => input.value.trim()));
-  return Object.fromEntries(pairs.filter(([name, value]) => name && value)
-    .map(([name, value]) => [name, /^-?(0|[1-9]\d*)(\.\d+)?$/.test(value) ? Number(value) : value]));
+  return Object.fromEntries(pairs.filter(([key, value]) => key && value)
+    .map(([key, value]) => [key, /^-?(0|[1-9]\d*)(\.\d+)?$/.test(value) ? Number(value) : value]));
 }
 
 function clearPicture() {
@@ -76,7 +76,7 @@ async function follow(id) {
       seen = now;
     }
     if (record.status === "retrievable") {
-      live.textContent = `Accepted, encoded and retrievable after ${duration((record.retrievable_at - record.accepted_at) * 1000)}.`;
+      live.textContent = `Accepted, encoded and retrievable after ${duration(timeToRecommendable(record))}.`;
       return record;
     }
     if (record.status === "dead") {
@@ -112,10 +112,18 @@ async function whoGetsIt(record) {
     el("span", {}, user), el("span", { class: "number" }, `no. ${rank + 1}`)))));
 }
 
+let busy = false;
+
+function setBusy(on) {
+  busy = on;
+  byId("post-submit").setAttribute("aria-disabled", on); // a disabled button would lose the focus
+}
+
 async function submit(event) {
   event.preventDefault();
+  if (busy) return;
   const title = byId("post-name");
-  title.toggleAttribute("aria-invalid", false);
+  title.removeAttribute("aria-invalid");
   showProblem(byId("post-problem"), null);
   if (!title.value.trim()) {
     title.setAttribute("aria-invalid", "true");
@@ -123,8 +131,7 @@ async function submit(event) {
     title.focus();
     return;
   }
-  const button = byId("post-submit");
-  button.disabled = true;
+  setBusy(true);
   result.replaceChildren();
   live.textContent = "Posting.";
   try {
@@ -138,14 +145,14 @@ async function submit(event) {
     document.dispatchEvent(new Event("counts"));
     form.reset();
     clearPicture();
-    result.querySelector(".journey").prepend(el("div", { class: "arrived" }, picture(record, "thumb"), el("b", {}, record.title)));
-    if (record.picture_error) result.append(el("p", { class: "note" }, `Placed by its words alone. The picture could not be used: ${record.picture_error}`));
+    result.querySelector(".journey").prepend(el("div", { class: "arrived" }, picture(record, "thumb"), el("b", {}, name(record))));
+    if (record.picture_error) result.append(el("p", { class: "note" }, "Placed by its words alone. ", sentence(`the picture could not be used: ${record.picture_error}`)));
     await whoGetsIt(record);
   } catch (problem) {
     live.textContent = "";
     showProblem(byId("post-problem"), problem);
   } finally {
-    button.disabled = false;
+    setBusy(false);
   }
 }
 

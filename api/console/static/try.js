@@ -1,9 +1,9 @@
 // Ask for recommendations as three kinds of user, and show what answered.
 import * as api from "./api.js";
 import { picks, togglePick } from "./catalogue.js";
-import { byId, duration, el, showProblem } from "./dom.js";
+import { byId, duration, el, sentence, showProblem } from "./dom.js";
 import { posted } from "./post.js";
-import { badge, open, picture } from "./view.js";
+import { badge, name, open, picture } from "./view.js";
 
 const LIST_LENGTH = 12;
 const form = byId("try-form");
@@ -31,32 +31,34 @@ function row(found, rank) {
     el("span", { class: "rank" }, String(rank)),
     picture(found, "thumb"),
     el("div", {},
-      el("button", { type: "button", class: "card-open", onclick: () => open(found.item_id) }, found.title),
-      el("p", {}, found.reason)),
+      el("button", { type: "button", class: "card-open", onclick: () => open(found.item_id) }, name(found)),
+      found.reason && el("p", {}, sentence(found.reason))),
     el("div", { class: "badges" }, yours && el("span", { class: "badge yours" }, "yours"), badge(found)));
 }
 
+let latest = 0;
+
 async function submit(event) {
   event?.preventDefault();
+  const turn = ++latest;
   const asked = query();
   showProblem(byId("try-problem"), asked ? null : MISSING[kind()]);
   if (!asked) return;
-  const button = byId("try-submit");
-  button.disabled = true;
   try {
     const started = performance.now();
-    const answer = await api.recommend({ ...asked, limit: LIST_LENGTH, explain: true });
+    const answer = await api.recommend({ ...asked, limit: LIST_LENGTH });
     const took = performance.now() - started;
     const rows = await api.describe(answer.rows);
+    if (turn !== latest) return; // asked again meanwhile
     byId("try-result").replaceChildren(el("section", { class: "answer" },
-      el("p", {}, "Answered by ", el("b", {}, answer.strategy.replaceAll("_", " ")), ` in ${duration(took)}`),
+      el("p", {}, "Answered from ", el("b", {}, answer.strategy.replaceAll("+", " + ")), ` in ${duration(took)}`),
+      answer.degraded && el("p", { class: "note" }, "A part of the question could not be used: what it needs did not answer."),
+      answer.ignored?.length > 0 && el("p", { class: "note" }, `Not retrievable, so not used: ${answer.ignored.join(", ")}.`),
       el("ol", { class: "ranked" }, rows.map((found, index) => row(found, index + 1)))));
-    live.textContent = `${rows.length} recommendations, answered by ${answer.strategy}.`;
+    live.textContent = `${rows.length} recommendations, answered from ${answer.strategy}.`;
   } catch (problem) {
     byId("try-result").replaceChildren();
     showProblem(byId("try-problem"), problem);
-  } finally {
-    button.disabled = false;
   }
 }
 
@@ -71,8 +73,8 @@ export function showPicks() {
   const picking = kind() === "clicked" && document.body.dataset.view !== "post";
   document.body.toggleAttribute("data-picking", picking);
   byId("picked").replaceChildren(...[...picks.values()].map((record) => el("li", { class: "chip" },
-    picture(record, "thumb"), el("span", {}, record.title),
-    el("button", { type: "button", class: "remove", "aria-label": `Remove ${record.title}`, onclick: () => togglePick(record) }, "×"))));
+    picture(record, "thumb"), el("span", {}, name(record)),
+    el("button", { type: "button", class: "remove", "aria-label": `Remove ${name(record)}`, onclick: () => togglePick(record) }, "×"))));
   byId("pickbar").hidden = !picking || document.body.dataset.view !== "browse" || picks.size === 0;
   byId("pickbar-count").textContent = `${picks.size} chosen`;
 }

@@ -5,10 +5,13 @@ import { duration, el } from "./dom.js";
 /** Show item `id` in the dialog; the dialog listens, so the pieces need not know it. */
 export const open = (id) => document.dispatchEvent(new CustomEvent("open-item", { detail: id }));
 
+/** What to call an item: one that only the recommender knows has no title. */
+export const name = (record) => record.title || record.item_id;
+
 /** A picture, or the title's first letter where there is none. */
 export function picture(record, className = "") {
   const box = el("div", { class: `picture ${className}` });
-  const blank = () => el("span", { class: "blank", "aria-hidden": "true" }, (record.title.match(/[\p{L}\p{N}]/u) ?? ["?"])[0]);
+  const blank = () => el("span", { class: "blank", "aria-hidden": "true" }, (name(record).match(/[\p{L}\p{N}]/u) ?? ["?"])[0]);
   if (!record.has_image) {
     box.append(blank());
     return box;
@@ -35,47 +38,51 @@ export function byline({ attributes = {} }) {
   return [Array.isArray(group) ? group[0] : group, price].filter((part) => part !== undefined && part !== "").join(" · ");
 }
 
-const STEPS = [
-  ["accepted_at", "Accepted"],
-  ["claimed_at", "Picked up"],
-  ["encoded_at", "Encoded"],
-  ["retrievable_at", "Retrievable"],
-];
+const STEPS = [["claimed", "Picked up"], ["encoded", "Encoded"], ["retrievable", "Retrievable"]];
+
+const isTime = (value) => typeof value === "number";
+
+/** Milliseconds from accepted to recommendable; `null` while on its way, and for what was brought in ready encoded. */
+export function timeToRecommendable({ since_accepted_ms: since }) {
+  return isTime(since.claimed) ? since.retrievable : null;
+}
 
 /** The steps of an item with the server's own times. `from`: how many steps were on screen before. */
-export function journey(record, from = STEPS.length) {
-  const since = (key) => (record[key] === null || record[key] === undefined ? null : (record[key] - record.accepted_at) * 1000);
-  const times = STEPS.map(([key]) => since(key));
-  const [, claimed, encoded, retrievable] = times;
-  const done = retrievable !== null;
-  const steps = STEPS.map(([, name], index) => {
-    const reached = times[index] !== null;
-    const passed = reached && times[index + 1] !== null && times[index + 1] !== undefined;
-    const row = el("li", { class: [reached && "reached", passed && "passed"].filter(Boolean).join(" ") }, name,
-      el("span", {}, reached ? (index ? `+${duration(times[index])}` : "0 ms") : "…"));
-    row.style.setProperty("--at", Math.max(0, index - from));
-    return row;
+export function journey(record, from = STEPS.length + 1) {
+  const since = record.since_accepted_ms;
+  const times = [0, ...STEPS.map(([key]) => since[key])];
+  const last = times.findLastIndex(isTime);
+  const steps = ["Accepted", ...STEPS.map(([, title]) => title)].map((title, index) => {
+    const time = times[index];
+    const label = isTime(time) ? `${index ? "+" : ""}${duration(time)}` : index < last ? "–" : "…";
+    const state = [isTime(time) && "reached", index < last && "passed"].filter(Boolean).join(" ");
+    const step = el("li", { class: state }, title, el("span", {}, label));
+    step.style.setProperty("--at", Math.max(0, index - from));
+    return step;
   });
-  const box = el("div", { class: `journey${done ? "" : " waiting"}` });
-  if (done) box.append(el("p", { class: "headline" }, el("b", {}, duration(retrievable)), "to recommendable"));
+  const total = timeToRecommendable(record);
+  const box = el("div", { class: `journey ${["pending", "encoding"].includes(record.status) ? "waiting" : ""}` });
+  if (total !== null) box.append(el("p", { class: "headline" }, el("b", {}, duration(total)), "to recommendable"));
   box.append(el("ol", { class: "steps", "aria-label": "Steps" }, steps));
-  if (done && claimed !== null && encoded !== null) {
-    const parts = [["wait", "waiting", claimed], ["encode", "encoding", encoded - claimed], ["index", "indexing", retrievable - encoded]];
+  if (total !== null) {
+    const { claimed, encoded } = since;
+    const parts = [["wait", "waiting", claimed], ["encode", "encoding", encoded - claimed], ["index", "indexing", total - encoded]];
+    const bar = parts.map(([kind, , ms]) => {
+      const part = el("i", { class: kind });
+      part.style.flexGrow = Math.max(ms, 0);
+      return part;
+    });
     box.append(
-      el("div", { class: "spans", "aria-hidden": "true" }, parts.map(([name, , ms]) => {
-        const part = el("i", { class: name });
-        part.style.flexGrow = Math.max(ms, 0);
-        return part;
-      })),
-      el("p", { class: "key" }, parts.map(([name, word, ms]) => el("span", {}, el("i", { class: name }), `${word} ${duration(ms)}`))),
+      el("div", { class: "spans", "aria-hidden": "true" }, bar),
+      el("p", { class: "key" }, parts.map(([kind, word, ms]) => el("span", {}, el("i", { class: kind }), `${word} ${duration(ms)}`))),
     );
   }
   return box;
 }
 
 /** How many of the steps are done. */
-export const reached = (record) => STEPS.filter(([key]) => record[key] !== null && record[key] !== undefined).length;
+export const reached = ({ since_accepted_ms: since }) => 1 + STEPS.filter(([key]) => isTime(since[key])).length;
 
 /** A row of small items that open the dialog. */
 export const strip = (records) => el("div", { class: "strip" }, records.map((record) =>
-  el("button", { type: "button", onclick: () => open(record.item_id) }, picture(record), el("span", {}, record.title))));
+  el("button", { type: "button", onclick: () => open(record.item_id) }, picture(record), el("span", {}, name(record)))));
