@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from scipy.sparse import csr_matrix
 
-from coldstart.backbones.folder import current_folder, write_folder
+from coldstart.folder import current_folder, write_folder
 from coldstart.errors import Conflict, InvalidInput, NotFound
 from coldstart.ids import IdMap
 from coldstart.vectors import Matrix, require_finite

@@ -1,0 +1,138 @@
+"""The closed form that every adapter starts from: nothing here is trained by gradient."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from adapters.config import AdapterConfig
+from adapters.content import Centering, Contents
+from adapters.forward import Parameters, gates
+from adapters.neighbours import Anchors
+from adapters.space import Adapter, Scales, Statistics, fuse, spread
+from coldstart.backbones import FrozenBackbone
+from coldstart.errors import InvalidInput
+from coldstart.vectors import Mask, Matrix, Rows, Vector
+
+_NONE = np.empty(0, np.int64)
+
+
+def initial_parameters(
+    backbone: FrozenBackbone, *, text_dim: int, image_dim: int, config: AdapterConfig, seed: int
+) -> Parameters:
+    """Parameters whose gates are constant and whose residual is zero: the closed form itself."""
+    rng = np.random.default_rng(seed)
+    hidden, dim = config.hidden, backbone.dim
+
+    def random(rows: int, columns: int) -> Matrix:
+        return np.asarray(rng.standard_normal((rows, columns)) / np.sqrt(max(rows, 1)), dtype=np.float32)
+
+    def zeros(*shape: int) -> Matrix:
+        return np.zeros(shape, dtype=np.float32)
+
+    return {
+        "text_projection": random(text_dim, hidden),
+        "image_projection": random(image_dim, hidden),
+        "gate_in": random(2 * hidden, config.gate_hidden),
+        "gate_bias": zeros(config.gate_hidden),
+        "gate_out": zeros(config.gate_hidden, 2),
+        "gate_prior": zeros(2),
+        "residual_in": random(2 * hidden + dim, config.residual_hidden),
+        "residual_bias": zeros(config.residual_hidden),
+        "residual_out": zeros(config.residual_hidden, dim),
+        "norm": np.float32(np.linalg.norm(backbone.item_vectors, axis=1).mean() or 1.0).reshape(1),
+    }
+
+
+def fit(
+    backbone: FrozenBackbone,
+    contents: Contents,
+    *,
+    config: AdapterConfig,
+    parameters: Parameters | None = None,
+    scales: Scales | None = None,
+    hidden: Rows = _NONE,
+    seed: int = 0,
+) -> Adapter:
+    """Measure everything that is not trained, given the parameters (the initial ones by default).
+
+    Parameters
+    ----------
+    contents : Contents [items]
+        Of the backbone's items, in its row order.
+    hidden : int64 [any]
+        Backbone rows to treat as cold.
+
+    Raises
+    ------
+    InvalidInput
+        Where fewer than two warm items have any content, or the rows do not match the backbone's.
+    """
+    if len(contents) != len(backbone.items):
+        raise InvalidInput(
+            f"there are contents of {len(contents)} items for a backbone of {len(backbone.items)}",
+            subject="adapter",
+            remedy="Encode the backbone's items, in its order",
+        )
+    usable: Mask = np.asarray(contents.present.any(axis=1))
+    usable[hidden] = False
+    warm = np.flatnonzero(usable)
+    if len(warm) < 2:
+        raise InvalidInput(
+            f"only {len(warm)} of the backbone's items have a text or a picture",
+            subject="adapter",
+            remedy="Check that the item ids of the catalogue are those of the backbone",
+        )
+    popularity = np.asarray(backbone.clicks.sum(axis=0)).ravel()
+    centering = Centering.fit(contents.take(warm), image_dim=config.image_dim)
+    text, image = centering.apply(contents)
+    chosen = np.sort(warm[np.argsort(-popularity[warm], kind="stable")[: config.max_anchors]])
+    anchors = Anchors.build(chosen, text[chosen], image[chosen], hubness=config.hubness)
+    if parameters is None:
+        parameters = initial_parameters(
+            backbone, text_dim=text.shape[1], image_dim=image.shape[1], config=config, seed=seed
+        )
+    gate = gates(parameters, text, image, contents.present)
+    fused = fuse(text, image, gate)
+    whitening = _whitening(fused[warm], dim=config.content_dim, ridge=config.ridge)
+    content = fused @ whitening
+    content[hidden] = 0.0
+    profiles = np.asarray(backbone.clicks @ content, dtype=np.float32)
+    users = _moment(backbone.user_vectors)
+    # v_hat of the warm items needs an adapter already: one with everything but their own second moments.
+    draft = Statistics(
+        whitening, users, np.eye(backbone.dim, dtype=np.float32), _moment(profiles), _moment(content[warm]),
+        np.ones(2, np.float32), _strength(fused[warm], popularity[warm], ridge=config.ridge),
+    )  # fmt: skip
+    adapter = Adapter(
+        backbone, contents, config, centering, anchors, parameters, draft, scales or Scales(), np.asarray(hidden)
+    )
+    v_hat = adapter.blocks(contents.take(warm), warm).collaborative
+    statistics = Statistics(
+        draft.whitening, users, _moment(v_hat), draft.profiles, draft.contents,
+        np.array([spread(v_hat, users).mean(), spread(content[warm], draft.profiles).mean()], np.float32),
+        draft.strength,
+    )  # fmt: skip
+    return replace(adapter, statistics=statistics)
+
+
+def _moment(vectors: Matrix) -> Matrix:
+    """Second moment [d, d] of the rows."""
+    return np.asarray(vectors.T @ vectors / max(len(vectors), 1), dtype=np.float32)
+
+
+def _whitening(fused: Matrix, *, dim: int, ridge: float) -> Matrix:
+    """W [f, p]: the p strongest eigenvectors of the Gram matrix, over the root of eigenvalue + ridge."""
+    values, axes = np.linalg.eigh((fused.T @ fused).astype(np.float64))
+    order = np.argsort(-values)[: min(dim, len(fused))]
+    return np.asarray(axes[:, order] / np.sqrt(np.maximum(values[order], 0.0) + ridge), dtype=np.float32)
+
+
+def _strength(fused: Matrix, popularity: Vector, *, ridge: float) -> Vector:
+    """Ridge weights [f + 1] from content to the standardised log of the number of clicks."""
+    log = np.log1p(popularity.astype(np.float64))
+    target = (log - log.mean()) / (log.std() or 1.0)
+    mean = fused.mean(axis=0)
+    centred = fused - mean
+    gram = centred.T @ centred + ridge * np.eye(fused.shape[1])
+    weights = np.linalg.solve(gram.astype(np.float64), centred.T @ target)
+    return np.append(weights, -mean @ weights).astype(np.float32)

@@ -1,0 +1,205 @@
+"""The served space: one inner product in which cold items, warm items and users of every kind meet.
+
+A served vector is ``[collaborative block (d) | content block (p)]``. The first lives in the frozen backbone's own
+space; the second is the content, whitened so that a user's ridge profile is the plain sum of the clicked items' blocks:
+with W = E (L + lambda)^-1/2 from the eigenvectors E and values L of the warm items' Gram matrix, y = W'f and
+B_u = sum of y over the user's items, ``B_u . y`` equals the ridge regression's ``x' (F'F + lambda I)^-1 sum f``.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.config import AdapterConfig
+from adapters.content import Centering, Contents
+from adapters.forward import Parameters, adapt, gates
+from adapters.neighbours import Anchors, nearest
+from coldstart.backbones import FrozenBackbone
+from coldstart.vectors import Mask, Matrix, Rows, Vector
+
+_BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """The scalars that are fitted on validation; the defaults are what CiteULike-a's validation part chose."""
+
+    cold: float = 1.8  # on every cold item, against warm ones
+    cold_content: float = 1.0  # on the content block of cold items
+    warm_content: float = 0.7  # on the content block of warm items
+    warm_neighbours: float = 0.15  # of v_hat added to a warm item's frozen vector
+    strength: float = 0.0  # exponent of the popularity expected from content
+    cold_spread: float = 0.7  # exponents by which a vector's spread over users is evened out
+    warm_spread: float = 0.5
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Second moments of users and items, by which the two blocks are brought to one scale.
+
+    Parameters
+    ----------
+    whitening : float32 [dt + px, p]
+        W.
+    users, items : float32 [d, d]
+        C_U = U'U / users; C_K, the same of the warm items' v_hat.
+    profiles, contents : float32 [p, p]
+        C_B of the users' content profiles; C_Y of the warm items' content blocks.
+    mean_spread : float32 [2]
+        Mean over warm items of each block's spread.
+    strength : float32 [dt + px + 1]
+        Ridge weights from fused content to standardised log popularity; the last is the intercept.
+    """
+
+    whitening: Matrix
+    users: Matrix
+    items: Matrix
+    profiles: Matrix
+    contents: Matrix
+    mean_spread: Vector
+    strength: Vector
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """What n items are before scaling: v_hat [n, d], y [n, p], gates [n, 2], expected strength [n]."""
+
+    collaborative: Matrix
+    content: Matrix
+    gate: Matrix
+    strength: Vector
+
+
+def spread(vectors: Matrix, moment: Matrix) -> Vector:
+    """Root mean square of the inner products with whatever ``moment`` was measured on, [n].
+
+    >>> spread(np.array([[3.0, 0.0]], dtype=np.float32), np.eye(2, dtype=np.float32)).tolist()
+    [3.0]
+    """
+    squared = np.einsum("nd,nd->n", vectors @ moment, vectors)
+    return np.asarray(np.sqrt(np.maximum(squared, 0.0)), dtype=np.float32)
+
+
+def fuse(text: Matrix, image: Matrix, gate: Matrix) -> Matrix:
+    """f [n, dt + px] = [sqrt(g_t) t, sqrt(g_x) x]: its inner products are gated sums of cosines."""
+    root = np.sqrt(gate)
+    return np.hstack([root[:, :1] * text, root[:, 1:] * image]).astype(np.float32)
+
+
+def safe_divide(vectors: Matrix, by: NDArray[np.float32]) -> Matrix:
+    """Rows divided by a scalar each; rows with a zero divisor become zeros."""
+    return np.asarray(vectors * np.where(by > 0, 1.0 / np.where(by > 0, by, 1.0), 0.0)[:, None], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A frozen backbone, the contents of its items, and the few numbers that join them.
+
+    Parameters
+    ----------
+    backbone : FrozenBackbone
+    contents : Contents
+        Raw embeddings of the backbone's items, in its row order.
+    hidden : int64 [any]
+        Backbone rows that are treated as unknown: never neighbours, not in any profile (for tuning).
+    """
+
+    backbone: FrozenBackbone
+    contents: Contents
+    config: AdapterConfig
+    centering: Centering
+    anchors: Anchors
+    parameters: Parameters
+    statistics: Statistics
+    scales: Scales = field(default_factory=Scales)
+    hidden: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @property
+    def dim(self) -> int:
+        """D = d + p."""
+        return self.backbone.dim + int(self.statistics.whitening.shape[1])
+
+    @property
+    def trained_parameters(self) -> int:
+        """How many numbers gradient descent may move."""
+        return int(sum(np.size(array) for name, array in self.parameters.items() if name != "norm"))
+
+    def with_scales(self, **changes: float) -> "Adapter":
+        """The same adapter with other scalars."""
+        return replace(self, scales=replace(self.scales, **changes))
+
+    def blocks(self, contents: Contents, own_rows: Rows | None = None) -> Blocks:
+        """Adapt n items; ``own_rows`` [n] are their backbone rows (-1: none), which are kept from being neighbours."""
+        parts = [
+            self._blocks(contents.take(rows), None if own_rows is None else own_rows[rows])
+            for rows in np.array_split(np.arange(len(contents)), max(1, -(-len(contents) // _BATCH)))
+        ]
+        return Blocks(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in Blocks.__dataclass_fields__)
+        )
+
+    def _blocks(self, contents: Contents, own_rows: Rows | None) -> Blocks:
+        text, image = self.centering.apply(contents)
+        gate = np.asarray(gates(self.parameters, text, image, contents.present), dtype=np.float32)
+        places, similarity = nearest(self.anchors, text, image, gate, k=self.config.neighbours, own_rows=own_rows)
+        vectors = self.backbone.item_vectors[self.anchors.rows[places]]
+        v_hat, gate = adapt(
+            self.parameters, text, image, contents.present, similarity, vectors, temperature=self.config.temperature
+        )
+        v_hat = v_hat * contents.present.any(axis=1, keepdims=True)
+        fused = fuse(text, image, gate)
+        strength = fused @ self.statistics.strength[:-1] + self.statistics.strength[-1]
+        return Blocks(
+            v_hat.astype(np.float32), fused @ self.statistics.whitening, gate.astype(np.float32),
+            np.clip(strength, -2.5, 2.5).astype(np.float32),
+        )  # fmt: skip
+
+    @cached_property
+    def warm_content(self) -> Matrix:
+        """y of the backbone's items [items, p], zeros for hidden ones."""
+        text, image = self.centering.apply(self.contents)
+        gate = gates(self.parameters, text, image, self.contents.present)
+        content = fuse(text, image, gate) @ self.statistics.whitening
+        content[self.hidden] = 0.0
+        return np.asarray(content, dtype=np.float32)
+
+    def cold_vectors(self, blocks: Blocks) -> Matrix:
+        """Served vectors [n, D] of items without clicks."""
+        s = self.scales
+        collaborative = self._even(blocks.collaborative, self.statistics.users, 0, s.cold_spread)
+        content = s.cold_content * self._even(blocks.content, self.statistics.profiles, 1, s.cold_spread)
+        factor = s.cold * np.exp(s.strength * blocks.strength)
+        return np.asarray(factor[:, None] * np.hstack([collaborative, content]), dtype=np.float32)
+
+    def warm_vectors(self, rows: Rows, blocks: Blocks) -> Matrix:
+        """Served vectors [n, D] of the backbone's items at ``rows``: the frozen vector first, content beside it."""
+        s = self.scales
+        collaborative = self.backbone.item_vectors[rows] + s.warm_neighbours * blocks.collaborative
+        content = s.warm_content * self._even(blocks.content, self.statistics.profiles, 1, s.warm_spread)
+        return np.asarray(np.hstack([collaborative, content]), dtype=np.float32)
+
+    def user_vectors(self, rows: Rows) -> Matrix:
+        """Query vectors [n, D] of the backbone's users at ``rows``."""
+        profiles = np.asarray(self.backbone.clicks[rows] @ self.warm_content, dtype=np.float32)
+        return self.query(self.backbone.user_vectors[rows], profiles)
+
+    def query(self, collaborative: Matrix, profiles: Matrix) -> Matrix:
+        """Query vectors [n, D]: each block over its own spread across items, so that the two weigh alike."""
+        return np.hstack(
+            [
+                safe_divide(collaborative, spread(collaborative, self.statistics.items)),
+                safe_divide(profiles, spread(profiles, self.statistics.contents)),
+            ]
+        )
+
+    def _even(self, vectors: Matrix, moment: Matrix, block: int, exponent: float) -> Matrix:
+        """Vectors over a power of their spread, the mean spread of warm items being 1."""
+        mean = float(self.statistics.mean_spread[block])
+        relative = spread(vectors, moment) / (mean if mean > 0 else 1.0)
+        return safe_divide(vectors, relative**exponent)
+
+    def present(self, own_rows: Rows) -> Mask:
+        """Which of the rows are warm: known to the backbone and not hidden."""
+        return (own_rows >= 0) & ~np.isin(own_rows, self.hidden)

@@ -1,0 +1,94 @@
+"""What an adapter is tuned on: items treated as cold, and who truly met them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix, hstack
+
+from adapters.content import Contents
+from adapters.space import Adapter
+from coldstart.backbones import FrozenBackbone
+from coldstart.evaluation.metrics import rank, recall_ndcg
+from coldstart.vectors import Matrix, Rows
+
+K = 20
+_USERS = 1500
+"""Users sampled for tuning: their sampling error (about .01) is the same for every setting that is compared."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Items treated as cold, with the backbone's users in its row order.
+
+    Parameters
+    ----------
+    contents : Contents [n]
+    own_rows : int64 [n]
+        Backbone rows of the items, -1 where it does not know them.
+    cold_truth : csr [users, n]
+        Held-out meetings with these items.
+    warm_truth : csr [users, items], optional
+        Held-out meetings with the backbone's items.
+    """
+
+    contents: Contents
+    own_rows: Rows
+    cold_truth: csr_matrix
+    warm_truth: csr_matrix | None = None
+
+    @property
+    def hidden(self) -> Rows:
+        """Backbone rows that must not be used while tuning."""
+        return self.own_rows[self.own_rows >= 0]
+
+
+def hide_warm_items(backbone: FrozenBackbone, contents: Contents, *, fraction: float, seed: int) -> Validation:
+    """Warm items drawn at random and treated as cold, for data that has no cold validation part.
+
+    The users' frozen vectors have met these items; the neighbour branch and the content profiles have not.
+    """
+    usable = np.flatnonzero(contents.present.any(axis=1))
+    n = max(1, round(fraction * len(usable)))
+    rows = np.sort(np.random.default_rng(seed).choice(usable, size=n, replace=False))
+    return Validation(contents.take(rows), rows, backbone.clicks[:, rows].tocsr())
+
+
+class Judge:
+    """Scores settings of an adapter on a validation part, always over the same sample of users."""
+
+    def __init__(self, validation: Validation, backbone: FrozenBackbone, *, seed: int) -> None:
+        self.validation = validation
+        rng = np.random.default_rng(seed)
+        cold = np.flatnonzero(np.diff(validation.cold_truth.indptr))
+        self.cold_users = np.sort(rng.permutation(cold)[:_USERS])
+        truth = validation.warm_truth
+        self._warm_truth = csr_matrix(backbone.clicks.shape, dtype=np.float32) if truth is None else truth
+        both = np.intersect1d(cold, np.flatnonzero(np.diff(self._warm_truth.indptr)))
+        self.both_users = np.sort(rng.permutation(both)[:_USERS])
+        self.seen = backbone.clicks
+
+    def cold(self, adapter: Adapter, items: Matrix) -> float:
+        """NDCG@20 over the cold items [n, D] alone."""
+        return _ndcg(adapter.user_vectors(self.cold_users), items, self.validation.cold_truth[self.cold_users])
+
+    def warm(self, adapter: Adapter, items: Matrix) -> float:
+        """NDCG@20 over the warm items [items, D] alone."""
+        users = self.both_users
+        return _ndcg(adapter.user_vectors(users), items, self._warm_truth[users], self.seen[users])
+
+    def overall(self, adapter: Adapter, warm: Matrix, cold: Matrix) -> float:
+        """NDCG@20 over both kinds in one list, for users with held-out meetings of both."""
+        users = self.both_users
+        truth = hstack([self._warm_truth[users], self.validation.cold_truth[users]], format="csr")
+        seen = self.seen[users].copy()
+        seen.resize(len(users), truth.shape[1])
+        return _ndcg(adapter.user_vectors(users), np.vstack([warm, cold]), truth, seen)
+
+    @property
+    def has_warm(self) -> bool:
+        """Whether warm and overall can be judged."""
+        return len(self.both_users) > 0
+
+
+def _ndcg(users: Matrix, items: Matrix, truth: csr_matrix, seen: csr_matrix | None = None) -> float:
+    return float(recall_ndcg(rank(users, items, K, seen=seen), truth)[1].mean())
