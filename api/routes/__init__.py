@@ -1,0 +1,1 @@
+"""Routes, one module a subject. Each is thin: it reads, asks the service, and answers."""

@@ -1,0 +1,25 @@
+"""Events: what users did, as it happens."""
+
+import time
+
+from fastapi import APIRouter
+
+from api.bodies import JsonRoute
+from api.dependencies import ServiceDep
+from api.problems import documented
+from api.schemas import EventsBody, EventsView
+from coldstart.entities import Event
+
+router = APIRouter(tags=["events"], route_class=JsonRoute)
+
+
+@router.post("/events", status_code=202, summary="Record up to 1,000 events", responses=documented(413, 415, 422, 503))
+async def record_events(body: EventsBody, service: ServiceDep) -> EventsView:
+    """Committed when answered, all or none; the user's next list knows them. A repeated `event_id` changes nothing."""
+    now = time.time()
+    events = [
+        Event(each.event_id, each.user_id, each.item_id, now if each.timestamp is None else each.timestamp, each.kind)
+        for each in body.events
+    ]
+    recorded = await service.writes.run(service.runtime.store.record_events, events)
+    return EventsView(recorded=recorded, duplicates=len(events) - recorded)

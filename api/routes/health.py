@@ -1,0 +1,63 @@
+"""Whether the service lives, whether it can answer, and its figures."""
+
+from statistics import quantiles
+
+from fastapi import APIRouter, Request, Response
+
+from api.dependencies import ServiceDep
+from api.problems import documented
+from api.readiness import Readiness
+from api.schemas import HealthView, StatusView, TimeToRecommendable
+from coldstart.catalog import Status
+from workers.runtime import Runtime
+
+router = APIRouter(tags=["operations"])
+NEWEST = 200
+
+
+@router.get("/health/live", summary="Whether the process answers")
+async def live() -> HealthView:
+    """Looks at nothing else: a database that is away is no reason to restart this process."""
+    return HealthView(status="alive")
+
+
+@router.get("/health/ready", summary="Whether requests can be answered", responses=documented(503))
+async def ready(request: Request, service: ServiceDep) -> HealthView:
+    """Only after a real item was encoded and a real query answered; then as long as database and index answer."""
+    readiness: Readiness = request.app.state.readiness
+    readiness.require()
+    await service.reads.run(_answers, service.runtime)
+    return HealthView(status="ready")
+
+
+@router.get("/status", summary="The service at a glance", responses=documented(503))
+async def status(service: ServiceDep) -> StatusView:
+    """Items by status, what is served, and the time to recommendable of the newest items."""
+    return await service.reads.run(_status, service.runtime)
+
+
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+async def metrics(service: ServiceDep) -> Response:
+    """In Prometheus' text format."""
+    return Response(service.runtime.telemetry.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _answers(runtime: Runtime) -> None:
+    runtime.store.list_items(limit=1)
+    runtime.index.count()
+
+
+def _status(runtime: Runtime) -> StatusView:
+    newest = runtime.store.list_items(limit=NEWEST, status=Status.RETRIEVABLE)
+    times = [(each.retrievable_at - each.accepted_at) * 1000 for each in newest if each.retrievable_at is not None]
+    cuts = quantiles(times, n=20, method="inclusive") if len(times) > 1 else times * 19
+    return StatusView(
+        counts=runtime.store.counts(),
+        adapter_version=runtime.adapter.version,
+        backbone=runtime.adapter.backbone.kind,
+        time_to_recommendable=TimeToRecommendable(
+            items=len(times),
+            p50_ms=round(cuts[9], 2) if cuts else None,
+            p95_ms=round(cuts[18], 2) if cuts else None,
+        ),
+    )

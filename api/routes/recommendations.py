@@ -1,0 +1,43 @@
+"""Recommendations: for a known user, for clicked items, for a sentence, for nobody in particular."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from api.bodies import JsonRoute
+from api.dependencies import ListLimit, Service, ServiceDep, UserId
+from api.problems import documented
+from api.schemas import Range, RecommendationsBody, RecommendationsView
+from coldstart.recommend import RecommendationList, Request
+
+router = APIRouter(tags=["recommendations"], route_class=JsonRoute)
+
+
+@router.get("/users/{user_id:id}/recommendations", summary="Recommend to a user", responses=documented(422, 503))
+async def for_user(user_id: UserId, service: ServiceDep, limit: ListLimit = 20) -> RecommendationsView:
+    """From the user's history and recent events; a user nobody has heard of gets what is popular and new."""
+    return RecommendationsView.of(await _recommend(service, Request(user_id=user_id, limit=limit)))
+
+
+@router.post("/recommendations", summary="Recommend from whatever is known", responses=documented(413, 415, 422, 503))
+async def recommend(body: RecommendationsBody, service: ServiceDep) -> RecommendationsView:
+    """What is known of the reader becomes one query; the answer names what it was made from."""
+    request = Request(
+        user_id=body.user_id,
+        clicked=tuple(body.clicked),
+        preferences=body.preferences,
+        limit=body.limit,
+        where={path: _condition(wanted) for path, wanted in body.filter.items()} or None,
+        exclude=tuple(body.exclude),
+    )
+    return RecommendationsView.of(await _recommend(service, request), explain=body.explain)
+
+
+async def _recommend(service: Service, request: Request) -> RecommendationList:
+    """In a thread, also where it takes a millisecond: a database or an index that hangs must not hang the rest."""
+    permits = service.sentences if request.preferences else service.reads
+    return await permits.run(service.runtime.recommender.recommend, request)
+
+
+def _condition(wanted: Any) -> Any:
+    return wanted.model_dump(exclude_none=True) if isinstance(wanted, Range) else wanted
