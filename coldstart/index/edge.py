@@ -28,7 +28,7 @@ from coldstart.vectors import Matrix
 
 _SLICE = 256  # rows written in one call of the engine: about 2 ms
 _FLUSH_EVERY = 20_000  # rows; a flush takes 50 to 100 ms, replaying this much log at the next start 0.3 s
-_MAX_PAYLOAD_INDEXES = 32  # the paths come from requests, which could otherwise let them grow without end
+_MAX_PAYLOAD_INDEXES = 16  # the paths come from requests, which could otherwise let them grow without end
 _LIVE_VECTOR = qdrant.Filter(must=[qdrant.HasVectorCondition("")])
 
 
@@ -59,24 +59,20 @@ class EdgeIndex:
         if not all(condition.matches for condition in conditions):
             return [[] for _ in vectors]
         self._index_payload(conditions)
-        wanted = qdrant.Filter(
-            must=[_told(condition) for condition in conditions],
-            must_not=[qdrant.HasIdCondition({stored_id(item_id) for item_id in exclude})] if exclude else None,
-        )
-        with _engine(self._name):
-            answers = self._shard.query_batch(
-                qdrant.QueryBatchRequest(
-                    [
-                        qdrant.QueryRequest(limit, query=qdrant.Query.Nearest(vector), filter=wanted, with_payload=True)
-                        for vector in vectors.tolist()
-                    ]
-                )
-            )
-        return [[found for p in answer if (found := hit(p.id, p.score, p.payload))] for answer in answers]
+        wanted = _filter(conditions, exclude)
+        answers = []
+        for vector in vectors.tolist():  # one call each, so that a large batch lets other threads in between
+            request = qdrant.QueryRequest(limit, query=qdrant.Query.Nearest(vector), filter=wanted, with_payload=True)
+            with _engine(self._name):
+                found = self._shard.query(request)
+            hits = (hit(point.id, point.score, point.payload) for point in found)
+            answers.append([answer for answer in hits if answer is not None])
+        return answers
 
     def fetch(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Point]:
+        ids = [stored_id(item_id) for item_id in item_ids]
         with _engine(self._name):
-            records = self._shard.retrieve([stored_id(item_id) for item_id in item_ids], True, True)
+            records = self._shard.retrieve(list(ids), True, True)
         points = (live_point(record.id, record.vector, record.payload) for record in records)
         return {point.item_id: point for point in points if point is not None}
 
@@ -199,6 +195,13 @@ def _create_shard(folder: Path, dim: int) -> None:
         shard.update(qdrant.UpdateOperation.create_field_index("_flags", qdrant.PayloadSchemaType.Keyword))
         shard.close()
     growing.rename(folder)
+
+
+def _filter(conditions: Sequence[Condition], exclude: Sequence[ExternalId]) -> qdrant.Filter | None:
+    if not conditions and not exclude:  # an empty filter makes a scan slower than none
+        return None
+    excluded = qdrant.HasIdCondition({stored_id(item_id) for item_id in exclude})
+    return qdrant.Filter(must=[_told(condition) for condition in conditions], must_not=[excluded])
 
 
 def _told(condition: Condition) -> qdrant.FieldCondition | qdrant.Filter:

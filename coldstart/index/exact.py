@@ -44,14 +44,14 @@ class ExactIndex:
         answers = []
         for scores in vectors @ matrix.T:
             best = np.argsort(-scores, kind="stable")[:limit]
-            hits = (hit(candidates[n].point_id, float(scores[n]), candidates[n].payload) for n in best)
+            hits = (hit(candidates[n].point_id, float(scores[n]), dict(candidates[n].payload)) for n in best)
             answers.append([found for found in hits if found is not None])
         return answers
 
     def fetch(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Point]:
         with self._lock:
             writes = [self._stored[item_id] for item_id in item_ids if item_id in self._stored]
-        points = (live_point(stored_id(w.item_id), w.vector, w.payload) for w in writes if w.vector is not None)
+        points = (live_point(stored_id(w.item_id), w.vector, dict(w.payload)) for w in writes if w.vector is not None)
         return {point.item_id: point for point in points if point is not None}
 
     def count(self) -> int:

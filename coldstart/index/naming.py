@@ -1,7 +1,7 @@
 """What holds for collections in every store: how they may be called, and when they may not be touched."""
 
 import re
-from collections.abc import Container
+from collections.abc import Collection
 
 from coldstart.errors import Conflict, InvalidInput, NotFound
 
@@ -29,10 +29,11 @@ def require_width(collection: str, stored: int, wanted: int) -> None:
         )
 
 
-def require_known(collection: str, known: Container[str]) -> None:
+def require_known(collection: str, known: Collection[str]) -> None:
     """`NotFound` where there is no such collection."""
     if collection not in known:
-        raise NotFound("there is no such collection", subject=collection, remedy="List the collections there are")
+        there_are = ", ".join(sorted(known)) or "none"
+        raise NotFound("there is no such collection", subject=collection, remedy=f"There are: {there_are}")
 
 
 def require_not_live(collection: str, live: str | None) -> None:

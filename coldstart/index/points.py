@@ -80,18 +80,19 @@ def queries(vectors: Matrix, limit: int, dim: int) -> Matrix:
     return checked
 
 
-def hit(at: EngineId, score: float, stored: Mapping[str, Any] | None) -> Hit | None:
-    """A stored point as an answer; `None` for a point that is not one of ours."""
+def hit(at: EngineId, score: float, stored: dict[str, Any] | None) -> Hit | None:
+    """A stored point as an answer, which takes over its payload; `None` for a point that is not one of ours."""
     if stored is None or not _is_ours(at, stored):
         return None
-    return Hit(stored["item_id"], score, stored["version"], _unreserved(stored))
+    return Hit(stored.pop("item_id"), score, stored.pop("version"), _without_flags(stored))
 
 
-def live_point(at: EngineId, vector: object, stored: Mapping[str, Any] | None) -> Point | None:
+def live_point(at: EngineId, vector: object, stored: dict[str, Any] | None) -> Point | None:
     """A stored point as it was written; `None` for a tombstone and for a point that is not one of ours."""
     if stored is None or stored.get("deleted") or not _is_ours(at, stored):
         return None
-    return Point(stored["item_id"], stored["version"], np.asarray(vector, dtype=np.float32), _unreserved(stored))
+    values = np.asarray(vector, dtype=np.float32)
+    return Point(stored.pop("item_id"), stored.pop("version"), values, _without_flags(stored))
 
 
 @lru_cache(maxsize=65_536)  # the ids that a user has seen are hashed again with each of the user's queries
@@ -136,7 +137,7 @@ def _payload(point: Point) -> dict[str, Any]:
             subject=point.item_id,
             remedy="Use text, finite numbers, true, false, lists and mappings",
         ) from error
-    return {"item_id": point.item_id, "version": point.version, "deleted": False, **payload}
+    return {"item_id": point.item_id, "version": point.version, **payload}
 
 
 def _newest(writes: Iterable[Write]) -> list[Write]:
@@ -150,11 +151,12 @@ def _newest(writes: Iterable[Write]) -> list[Write]:
 
 def _is_ours(at: EngineId, stored: Mapping[str, Any]) -> bool:
     item_id = stored.get("item_id")
-    if isinstance(item_id, str) and at in (stored_id(item_id), str(stored_id(item_id))):
+    if isinstance(item_id, str) and ((ours := stored_id(item_id)) == at or str(ours) == at):
         return True
     logger.error("point %s carries the item id %r: left out, something else writes to this collection", at, item_id)
     return False
 
 
-def _unreserved(stored: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in stored.items() if key not in RESERVED}
+def _without_flags(stored: dict[str, Any]) -> dict[str, Any]:
+    stored.pop("_flags", None)
+    return stored

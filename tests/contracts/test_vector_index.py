@@ -4,6 +4,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,35 +34,47 @@ def test_a_real_server_is_tested() -> None:
         pytest.skip("COLDSTART_TEST_QDRANT_URL names no Qdrant server: only qdrant-client's local mode is tested")
 
 
-@pytest.fixture(params=KINDS)
+@contextmanager
+def opened(kind: str, root: Path) -> Iterator[IndexStore]:
+    match kind:
+        case "exact":
+            with closing(ExactIndexStore()) as exact:
+                yield exact
+        case "edge":
+            with closing(EdgeIndexStore(root)) as edge:
+                yield edge
+        case _:
+            client = QdrantClient(url=SERVER_URL) if kind == "server" else QdrantClient(":memory:")
+            prefix = f"test-{uuid.uuid4().hex}"
+            with closing(ServerIndexStore(client, prefix=prefix)) as server:
+                yield server
+                for collection in server.collections():
+                    client.delete_collection(f"{prefix}-{collection}")
+
+
+@pytest.fixture(params=KINDS, scope="module")
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
 def store(kind: str, tmp_path: Path) -> Iterator[IndexStore]:
-    match kind:
-        case "exact":
-            opened: IndexStore = ExactIndexStore()
-            yield opened
-            opened.close()
-        case "edge":
-            opened = EdgeIndexStore(tmp_path / "index")
-            yield opened
-            opened.close()
-        case _:
-            client = QdrantClient(url=SERVER_URL) if kind == "server" else QdrantClient(":memory:")
-            prefix = f"test-{uuid.uuid4().hex}"
-            opened = ServerIndexStore(client, prefix=prefix)
-            yield opened
-            for collection in opened.collections():
-                client.delete_collection(f"{prefix}-{collection}")
-            opened.close()
+    with opened(kind, tmp_path) as store:
+        yield store
 
 
 @pytest.fixture
 def index(store: IndexStore) -> VectorIndex:
     return store.create("items", DIM)
+
+
+@pytest.fixture(scope="module")
+def catalogue(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorIndex]:
+    """The items of `CATALOGUE`, for tests that write nothing."""
+    with opened(kind, tmp_path_factory.mktemp("catalogue")) as store:
+        index = store.create("items", DIM)
+        index.upsert(CATALOGUE)
+        yield index
 
 
 def vector(*numbers: float) -> Vector:
@@ -77,6 +90,15 @@ def found(
 ) -> list[str]:
     """Ids by falling first coordinate."""
     return [hit.item_id for hit in index.query(vector(1.0)[None], limit, where=where, exclude=exclude)[0]]
+
+
+CATALOGUE = [
+    point("drama", 1, 5.0, cold=True, attributes={"genre": ["Drama", "Crime"], "price": 10, "running time": "long"}),
+    point("comedy", 1, 4.0, cold=False, attributes={"genre": "Comedy", "price": 9.5, "in stock": True}),
+    point("crime", 1, 3.0, cold=False, attributes={"genre": ["Crime"], "price": 20.0, "in stock": False}),
+    point("odd", 1, 2.0, cold=True, attributes={"genre": [], "price": "10", "einzelgröße": "1,5"}),
+    point("bare", 1, 1.0),
+]
 
 
 class TestWrites:
@@ -195,50 +217,40 @@ class TestRefusals:
         ],
         ids=["nan", "inf", "minus inf", "overflow", "width", "axes"],
     )
-    def test_a_bad_vector_is_refused_with_its_batch(self, index: VectorIndex, bad: Vector) -> None:
+    def test_a_bad_vector_is_refused_with_its_batch(self, catalogue: VectorIndex, bad: Vector) -> None:
         with pytest.raises(InvalidInput, match="bad item"):
-            index.upsert([point("good"), Point("bad item", 1, bad)])
-        assert index.count() == 0
+            catalogue.upsert([point("good"), Point("bad item", 1, bad)])
+        assert catalogue.count() == len(CATALOGUE)
 
     @pytest.mark.parametrize("bad", [[np.nan] * DIM, [np.inf] * DIM, [3e38] * DIM, [1.0] * (DIM - 1)])
-    def test_a_bad_query_is_refused(self, index: VectorIndex, bad: list[float]) -> None:
-        index.upsert([point("a")])
+    def test_a_bad_query_is_refused(self, catalogue: VectorIndex, bad: list[float]) -> None:
         with pytest.raises(InvalidInput, match="query"):
-            index.query(np.array([bad], dtype=np.float32), 5)
+            catalogue.query(np.array([bad], dtype=np.float32), 5)
 
-    def test_a_limit_below_one_is_refused(self, index: VectorIndex) -> None:
+    def test_a_limit_below_one_is_refused(self, catalogue: VectorIndex) -> None:
         with pytest.raises(InvalidInput, match="limit"):
-            index.query(vector(1.0)[None], 0)
+            catalogue.query(vector(1.0)[None], 0)
 
     @pytest.mark.parametrize("item_id", ["", "a\0b", "\ud800", "x" * 257])
-    def test_an_impossible_id_is_refused(self, index: VectorIndex, item_id: str) -> None:
+    def test_an_impossible_id_is_refused(self, catalogue: VectorIndex, item_id: str) -> None:
         with pytest.raises(InvalidInput):
-            index.upsert([point(item_id)])
+            catalogue.upsert([point(item_id)])
         with pytest.raises(InvalidInput):
-            index.delete({item_id: 1})
-        assert index.count() == 0
+            catalogue.delete({item_id: 1})
+        assert catalogue.count() == len(CATALOGUE)
 
     @pytest.mark.parametrize("version", [0, -1, 2**53])
-    def test_an_impossible_version_is_refused(self, index: VectorIndex, version: int) -> None:
+    def test_an_impossible_version_is_refused(self, catalogue: VectorIndex, version: int) -> None:
         with pytest.raises(InvalidInput, match="version"):
-            index.upsert([point("a", version)])
+            catalogue.upsert([point("a", version)])
 
     @pytest.mark.parametrize(
         "payload",
         [{"version": 3}, {"deleted": True}, {"item_id": "b"}, {"price": np.nan}, {"tags": {"x"}}, {"text": "\ud800"}],
     )
-    def test_a_bad_payload_is_refused(self, index: VectorIndex, payload: dict[str, Any]) -> None:
+    def test_a_bad_payload_is_refused(self, catalogue: VectorIndex, payload: dict[str, Any]) -> None:
         with pytest.raises(InvalidInput, match="bad item"):
-            index.upsert([Point("bad item", 1, vector(1.0), payload)])
-
-
-CATALOGUE = [
-    point("drama", 1, 5.0, cold=True, attributes={"genre": ["Drama", "Crime"], "price": 10, "running time": "long"}),
-    point("comedy", 1, 4.0, cold=False, attributes={"genre": "Comedy", "price": 9.5, "in stock": True}),
-    point("crime", 1, 3.0, cold=False, attributes={"genre": ["Crime"], "price": 20.0, "in stock": False}),
-    point("odd", 1, 2.0, cold=True, attributes={"genre": [], "price": "10", "einzelgröße": "1,5"}),
-    point("bare", 1, 1.0),
-]
+            catalogue.upsert([Point("bad item", 1, vector(1.0), payload)])
 
 
 class TestFilters:
@@ -271,17 +283,21 @@ class TestFilters:
             ({"cold": True, "attributes.price": {"lt": 11}}, ["drama"]),
         ],
     )
-    def test_conditions(self, index: VectorIndex, where: Filter, expected: list[str]) -> None:
-        index.upsert(CATALOGUE)
-        assert found(index, where=where) == expected
-        index.upsert([Point(p.item_id, 2, p.vector, p.payload) for p in CATALOGUE])  # also after a rewrite
-        assert found(index, where=where) == expected
+    def test_conditions(self, catalogue: VectorIndex, where: Filter, expected: list[str]) -> None:
+        assert found(catalogue, where=where) == expected
 
     def test_one_path_takes_every_kind_of_condition(self, index: VectorIndex) -> None:
         index.upsert(CATALOGUE)
-        assert found(index, where={"attributes.price": "10"}) == ["odd"]
-        assert found(index, where={"attributes.price": {"gte": 10}}) == ["drama", "crime"]
-        assert found(index, where={"attributes.price": "10"}) == ["odd"]
+        for _ in range(2):
+            assert found(index, where={"attributes.price": "10"}) == ["odd"]
+            assert found(index, where={"attributes.price": {"gte": 10}}) == ["drama", "crime"]
+
+    def test_a_filter_used_before_sees_what_is_written_later(self, index: VectorIndex) -> None:
+        where: Filter = {"attributes.genre": "Crime", "attributes.price": {"gte": 10}}
+        index.upsert(CATALOGUE)
+        assert found(index, where=where) == ["drama", "crime"]
+        index.upsert([point("crime", 2, 3.0), point("new", 1, 2.0, attributes={"genre": "Crime", "price": 11})])
+        assert found(index, where=where) == ["drama", "new"]
 
     @pytest.mark.parametrize(
         "where",
@@ -297,14 +313,13 @@ class TestFilters:
             {"": 1},
         ],
     )
-    def test_a_filter_that_says_nothing_is_refused(self, index: VectorIndex, where: dict[str, Any]) -> None:
+    def test_a_filter_that_says_nothing_is_refused(self, catalogue: VectorIndex, where: dict[str, Any]) -> None:
         with pytest.raises(InvalidInput):
-            found(index, where=where)
+            found(catalogue, where=where)
 
-    def test_excluded_items_make_room(self, index: VectorIndex) -> None:
-        index.upsert(CATALOGUE)
-        assert found(index, limit=2, exclude=["drama", "crime", "unknown"]) == ["comedy", "odd"]
-        assert found(index, where={"cold": True}, exclude=["drama"]) == ["odd"]
+    def test_excluded_items_make_room(self, catalogue: VectorIndex) -> None:
+        assert found(catalogue, limit=2, exclude=["drama", "crime", "unknown"]) == ["comedy", "odd"]
+        assert found(catalogue, where={"cold": True}, exclude=["drama"]) == ["odd"]
 
     def test_answers_come_in_the_order_of_the_queries(self, index: VectorIndex) -> None:
         index.upsert([Point("x", 1, vector(1, 0)), Point("y", 1, vector(0, 1))])
