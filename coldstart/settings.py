@@ -21,6 +21,8 @@ class Settings(BaseModel):
 
     data_dir: Path = Field(Path("coldstart-data"), description="Folder of the embedded state")
     adapter: Path | None = Field(None, description="Adapter artifact to serve; default DATA_DIR/artifacts/adapter")
+    backbone: Path | None = Field(None, description="Backbone artifact; default the one that the adapter names")
+    cache_dir: Path = Field(Path("~/.cache/coldstart"), description="Exported models and embeddings, safe to delete")
     database_url: str | None = Field(None, description="SQLAlchemy URL; default SQLite in the data folder")
     broker_url: str = Field("memory://", description="Celery broker; memory:// runs the worker inside the service")
     qdrant_url: str | None = Field(None, description="Qdrant server; default Qdrant Edge in the data folder")
@@ -49,6 +51,11 @@ class Settings(BaseModel):
     def adapter_dir(self) -> Path:
         """The adapter artifact to serve."""
         return self.adapter or self.data_dir / "artifacts" / "adapter"
+
+    @property
+    def cache(self) -> Path:
+        """The cache folder, with ``~`` resolved."""
+        return self.cache_dir.expanduser()
 
     @property
     def index_dir(self) -> Path:
