@@ -111,11 +111,15 @@ def cold_item_split(dataset: Dataset, *, fraction: float, seed: int = 0) -> Spli
     """Make a fraction of the items cold, half of them for validation and half for testing."""
     _check_fraction(fraction)
     rng = np.random.default_rng(seed)
+    cold = _draw(np.unique(dataset.interactions.item_rows), fraction, rng, "items")
+    return hold_out_items(dataset, cold, name=f"cold-items-{fraction:g}", rng=rng)
+
+
+def hold_out_items(dataset: Dataset, cold: Rows, *, name: str, rng: np.random.Generator) -> Split:
+    """Make these items cold, a random half of them for validation and the others for testing."""
     events = dataset.interactions
-    val, test = _halves(_draw(np.unique(events.item_rows), fraction, rng, "items"))
-    return _split(
-        f"cold-items-{fraction:g}", events, np.isin(events.item_rows, val), np.isin(events.item_rows, test), rng
-    )
+    val, test = _halves(rng.permutation(cold))
+    return _split(name, events, np.isin(events.item_rows, val), np.isin(events.item_rows, test), rng)
 
 
 def cold_user_split(dataset: Dataset, *, fraction: float, seed: int = 0) -> Split:
