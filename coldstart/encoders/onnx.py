@@ -1,0 +1,118 @@
+"""Encoders on ONNX Runtime: torch's vectors within 1e-4, without torch in the process.
+
+A model is exported once, by torch in a process of its own, into one file of the cache folder that also holds the
+tokeniser or the input's form, and the fingerprint.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+from PIL.Image import Image
+from tokenizers import Tokenizer
+
+import coldstart
+from coldstart.encoders.pixels import Pixels
+from coldstart.encoders.weights import digest, locate_text, parse_cnn, text_files
+from coldstart.errors import Unavailable
+from coldstart.vectors import Matrix, normalise
+
+Kind = Literal["text", "image"]
+FORMAT = 1  # of the exported file; a change makes every export anew
+TEXT_BATCH, IMAGE_BATCH = 8, 4
+
+
+def exported(kind: Kind, name: str, cache: Path) -> Path:
+    """The ONNX file of a model in the cache folder, made first where it is missing.
+
+    Raises `Unavailable` where the model cannot be exported; its text says why.
+    """
+    if kind == "text":
+        folder = locate_text(name)
+        name = str(folder) if Path(name).is_dir() else name
+        files = [(path.relative_to(folder).as_posix(), path) for path in text_files(folder)]
+    else:
+        file = parse_cnn(name).file
+        files = [(file.name, file)] if file else []
+    path = cache.resolve() / f"{kind}-{digest(f'{FORMAT} {name}', files)[:32]}.onnx"
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(f"the cache folder cannot be made: {error}", subject=str(cache)) from error
+        run = subprocess.run(  # noqa: S603  # our own module, and arguments that no shell reads
+            [sys.executable, "-m", "coldstart.encoders.export", kind, name, str(path)],
+            cwd=Path(coldstart.__file__).parents[1],
+            capture_output=True,
+            text=True,
+        )
+        if run.returncode != 0:
+            reason = (run.stderr.strip() or "no reason given").splitlines()[-1]
+            remedy = "Install coldstart-service[train], which the export needs once, or choose the torch runtime"
+            raise Unavailable(f"the {kind} encoder cannot be exported: {reason}", subject=name, remedy=remedy)
+    return path
+
+
+class OnnxTextEncoder:
+    """A `TextEncoder` from an exported file; ``threads`` is for one call."""
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        self._session, card = _open(path, threads)
+        self._inputs = [each.name for each in self._session.get_inputs()]
+        self._tokenizer: Tokenizer = Tokenizer.from_str(card["tokenizer"])
+        self._tokenizer.encode_special_tokens = True  # a "[SEP]" typed by a user is text
+        self._prompt, self.fingerprint = card["prompt"], card["fingerprint"]
+        self.dim = int(self._session.get_outputs()[0].shape[-1])
+
+    def encode(self, batch: Sequence[str]) -> Matrix:
+        """Embeddings [b, dim] float32, unit length; sorted by length inside, so that little is padded."""
+        vectors = np.empty((len(batch), self.dim), dtype=np.float32)
+        order = sorted(range(len(batch)), key=lambda row: len(batch[row]))
+        for start in range(0, len(order), TEXT_BATCH):
+            rows = order[start : start + TEXT_BATCH]
+            tokens = self._tokenizer.encode_batch([self._prompt + batch[row] for row in rows])
+            columns = {
+                "input_ids": [each.ids for each in tokens],
+                "attention_mask": [each.attention_mask for each in tokens],
+                "token_type_ids": [each.type_ids for each in tokens],
+            }
+            feed = {name: np.asarray(columns[name], dtype=np.int64) for name in self._inputs}
+            vectors[rows] = self._session.run(None, feed)[0]
+        return normalise(vectors)
+
+
+class OnnxImageEncoder:
+    """An `ImageEncoder` from an exported file; ``threads`` is for one call."""
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        self._session, card = _open(path, threads)
+        self._input = self._session.get_inputs()[0].name
+        self._pixels = Pixels(**json.loads(card["pixels"]))
+        self.fingerprint = card["fingerprint"]
+        self.dim = int(self._session.get_outputs()[0].shape[-1])
+
+    def encode(self, batch: Sequence[Image]) -> Matrix:
+        """Pooled features [b, dim] float32."""
+        vectors = np.empty((len(batch), self.dim), dtype=np.float32)
+        for start in range(0, len(batch), IMAGE_BATCH):
+            part = slice(start, start + IMAGE_BATCH)
+            vectors[part] = self._session.run(None, {self._input: self._pixels.array(batch[part])})[0]
+        return vectors
+
+
+def _open(path: Path, threads: int) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the API its CPU
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return session, dict(session.get_modelmeta().custom_metadata_map)
+    except Exception as error:  # the engine's errors have no common base but this
+        remedy = "Delete the file; it is made again at the next start"
+        raise Unavailable(f"the exported model cannot be loaded: {error}", subject=str(path), remedy=remedy) from error
