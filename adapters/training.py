@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,8 @@ from coldstart.vectors import Mask, Matrix, Rows
 log = logging.getLogger(__name__)
 
 _FROZEN_PARAMETERS = ("norm",)
+_DIVERGED = 1e4
+"""Weights start around 1: the tanh layers would hide from the loss how far such a one has run away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +110,10 @@ def _descend(
         total, steps = 0.0, 0
         for batch in lesson.batches():
             loss = lesson.loss(tensors, batch)
-            if not torch.isfinite(loss):
-                raise InvalidInput(
-                    f"the loss became {loss.item()} in epoch {number}, step {steps}",
-                    subject="adapter training",
-                    remedy="Lower the learning rate, or look for constant embeddings",
-                )
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
+            _require_convergence(loss, trained, epoch=number, step=steps)
             total, steps = total + loss.item(), steps + 1
         parameters = {name: t.detach().numpy().copy() for name, t in tensors.items()}
         candidate = fit(
@@ -134,6 +131,16 @@ def _descend(
         if not any(epoch.kept for epoch in curve[-config.patience :]):
             break
     return best, curve
+
+
+def _require_convergence(loss: Tensor, parameters: Sequence[Tensor], *, epoch: int, step: int) -> None:
+    largest = max(float(tensor.detach().abs().max()) for tensor in parameters if tensor.numel())
+    if not torch.isfinite(loss) or not largest < _DIVERGED:
+        raise InvalidInput(
+            f"training diverged in epoch {epoch}, step {step}: the loss is {loss.item():.3g}, a weight {largest:.3g}",
+            subject="adapter",
+            remedy="Lower the learning rate, or look for constant embeddings",
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adapters.artifact import CONFIG_FILE, CONTENTS_FILE, WEIGHTS_FILE, EncoderName, load_artifact, save_artifact
+from adapters.config import AdapterConfig
+from adapters.fit import fit
+from adapters.serving import ServedAdapter
+from coldstart.errors import Conflict, NotFound
+from tests.adapters.toy import World, make_world
+
+ENCODERS = {"text": EncoderName("toy", "t1"), "image": EncoderName("toy", "i1")}
+CONFIG = AdapterConfig(neighbours=5, image_dim=8, content_dim=16)
+
+
+@pytest.fixture
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture
+def folder(world: World, tmp_path: Path) -> Path:
+    world.backbone.save(tmp_path / "backbone")
+    save_artifact(
+        fit(world.backbone, world.contents, config=CONFIG), tmp_path / "adapter",
+        backbone_dir=tmp_path / "backbone", card="# Toy", **ENCODERS,
+    )  # fmt: skip
+    return tmp_path / "adapter"
+
+
+def test_what_is_loaded_serves_what_was_saved(world: World, folder: Path) -> None:
+    saved = fit(world.backbone, world.contents, config=CONFIG)
+    loaded = load_artifact(folder).adapter
+    np.testing.assert_allclose(
+        loaded.cold_vectors(loaded.blocks(world.cold)), saved.cold_vectors(saved.blocks(world.cold)), atol=2e-3
+    )
+    rows = np.arange(5)
+    np.testing.assert_allclose(loaded.user_vectors(rows), saved.user_vectors(rows), atol=2e-3)
+
+
+def test_a_copy_of_both_folders_is_the_same_version(folder: Path) -> None:
+    assert load_artifact(folder).version == ServedAdapter.load(folder).version
+
+
+@pytest.mark.parametrize("name", [CONFIG_FILE, WEIGHTS_FILE, CONTENTS_FILE])
+def test_a_changed_byte_is_refused(folder: Path, name: str) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(Conflict, match=f"{name} is damaged or altered"):
+        load_artifact(folder)
+
+
+def test_another_backbone_is_refused(folder: Path, tmp_path: Path) -> None:
+    make_world(seed=1).backbone.save(tmp_path / "other")
+    with pytest.raises(Conflict, match="the adapter was trained on the backbone"):
+        load_artifact(folder, backbone=tmp_path / "other")
+
+
+def test_a_newer_format_is_named(folder: Path) -> None:
+    document = json.loads((folder / CONFIG_FILE).read_text())
+    (folder / CONFIG_FILE).write_text(json.dumps({**document, "format": 99}))
+    with pytest.raises(Conflict, match="has format 99"):
+        load_artifact(folder)
+
+
+def test_a_missing_folder_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="coldstart train adapter"):
+        load_artifact(tmp_path / "nothing")

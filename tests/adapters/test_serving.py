@@ -1,0 +1,89 @@
+
+import numpy as np
+import pytest
+
+from adapters.artifact import EncoderName, save_artifact
+from adapters.config import AdapterConfig
+from adapters.fit import fit
+from adapters.serving import ServedAdapter
+from coldstart.vectors import Vector
+from tests.adapters.toy import World, make_world
+
+CONFIG = AdapterConfig(neighbours=5, image_dim=8, content_dim=16)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> ServedAdapter:
+    root = tmp_path_factory.mktemp("artifacts")
+    world.backbone.save(root / "backbone")
+    name = EncoderName("toy", "1")
+    save_artifact(
+        fit(world.backbone, world.contents, config=CONFIG), root / "adapter",
+        text=name, image=name, backbone_dir=root / "backbone", card="",
+    )  # fmt: skip
+    return ServedAdapter.load(root / "adapter")
+
+
+def community(world: World, served: ServedAdapter, query: Vector) -> int:
+    """The community of most of the ten best cold items."""
+    ids = [f"new-{i}" for i in range(len(world.cold))]
+    vectors = served.serve(ids, world.cold.text, world.cold.image, world.cold.present).vectors
+    return round(float(world.cold_group[np.argsort(-(vectors @ query))[:10]].mean()))
+
+
+def test_a_batch_may_mix_cold_and_warm(world: World, served: ServedAdapter) -> None:
+    warm, cold = world.contents.take(np.arange(2)), world.cold.take(np.arange(2))
+    mixed = served.serve(
+        ["item-0", "new-0", "item-1", "new-1"],
+        *(np.stack([a[0], b[0], a[1], b[1]])
+          for a, b in ((warm.text, cold.text), (warm.image, cold.image), (warm.present, cold.present))),
+    )  # fmt: skip
+    assert mixed.cold.tolist() == [False, True, False, True]
+    alone = served.serve(["new-0"], cold.text[:1], cold.image[:1], cold.present[:1])
+    np.testing.assert_allclose(mixed.vectors[1], alone.vectors[0], atol=1e-5)
+    np.testing.assert_allclose(mixed.vectors[0, : served.backbone.dim], world.backbone.item_vectors[0], atol=0.5)
+
+
+@pytest.mark.parametrize("group", [0, 1])
+def test_every_kind_of_user_gets_their_community(world: World, served: ServedAdapter, group: int) -> None:
+    known = served.user_vector(f"user-{group}")
+    assert known is not None
+    rows = np.flatnonzero(world.item_group == group)[:3]
+    contents = world.contents.take(rows)
+    clicked = served.serve(
+        [world.backbone.items.ids[r] for r in rows], contents.text, contents.image, contents.present
+    ).vectors
+    folded = served.fold_in(clicked)
+    sentence = served.query_from_text(world.contents.text[rows[0]])
+    for query in (known, folded, sentence, served.blend(known, folded, clicks=3)):
+        assert community(world, served, query) == group
+
+
+def test_blending_moves_with_the_clicks(world: World, served: ServedAdapter) -> None:
+    known, other = served.user_vector("user-0"), served.user_vector("user-1")
+    assert known is not None and other is not None
+    np.testing.assert_array_equal(served.blend(known, other, clicks=0), known)
+    assert community(world, served, served.blend(known, other, clicks=50)) == 1
+
+
+def test_strangers_have_no_vector_and_have_seen_nothing(served: ServedAdapter) -> None:
+    assert served.user_vector("nobody") is None
+    assert list(served.seen("nobody")) == []
+
+
+def test_seen_is_what_was_clicked(world: World, served: ServedAdapter) -> None:
+    clicked = np.flatnonzero(world.backbone.clicks[3].toarray().ravel())
+    assert sorted(served.seen("user-3")) == sorted(f"item-{i}" for i in clicked)
+    assert served.clicks_by_item["item-0"] == int(world.backbone.clicks[:, 0].sum())
+
+
+def test_the_items_of_the_training_come_with_their_embeddings(world: World, served: ServedAdapter) -> None:
+    rows = list(served.content())
+    assert [item_id for item_id, _, _ in rows] == list(world.backbone.items.ids)
+    assert rows[0][1] is not None
+    np.testing.assert_allclose(rows[0][1], world.contents.text[0], atol=1e-3)
