@@ -1,5 +1,6 @@
 """How external ids map to rows. Nothing else in the code turns one into the other."""
 
+import re
 import uuid
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -11,6 +12,7 @@ from coldstart.errors import InvalidInput, NotFound
 from coldstart.vectors import Rows
 
 _POINT_NAMESPACE = uuid.UUID("6f1c0f0e-52d1-5c0b-9d0a-0c6c5d0a7b11")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 MAX_ID_CHARACTERS = 256
 
 
@@ -25,8 +27,7 @@ class IdMap:
     def __init__(self, ids: Iterable[ExternalId]) -> None:
         self.ids: tuple[ExternalId, ...] = tuple(ids)
         if len(self._row_of) != len(self.ids):
-            seen: set[str] = set()
-            twice = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
+            twice = next(external for row, external in enumerate(self.ids) if self._row_of[external] != row)
             raise InvalidInput("the id occurs twice", subject=twice, remedy="Ids must be unique")
 
     @cached_property
@@ -52,7 +53,7 @@ class IdMap:
 
 
 def check_id(external: str, *, kind: str = "id") -> ExternalId:
-    """The id itself where it is usable; `InvalidInput` where it is empty, too long, or holds NUL or a lone surrogate."""
+    """The id itself; `InvalidInput` where it is empty, too long, or holds NUL or a lone surrogate."""
     if not external.strip():
         raise InvalidInput(f"the {kind} is empty", remedy=f"Give every record a non-empty {kind}")
     if len(external) > MAX_ID_CHARACTERS:
@@ -60,8 +61,9 @@ def check_id(external: str, *, kind: str = "id") -> ExternalId:
             f"the {kind} has {len(external)} characters", subject=external[:32] + "…",
             remedy=f"At most {MAX_ID_CHARACTERS} are allowed",
         )
-    if "\0" in external or any(0xD800 <= ord(c) <= 0xDFFF for c in external):
-        raise InvalidInput(f"the {kind} holds NUL or a lone surrogate", subject=repr(external), remedy="Send valid text")
+    if _UNSTORABLE.search(external):
+        what = f"the {kind} holds NUL or a lone surrogate"
+        raise InvalidInput(what, subject=repr(external), remedy="Send valid text")
     return external
 
 

@@ -54,11 +54,13 @@ def texts(table: Table, column: str) -> tuple[str, ...]:
 
 def images(table: Table, root: Path) -> tuple[str | None, ...]:
     """The ``image`` column: addresses as they are, paths made absolute from ``root``."""
-    return tuple(
-        None if not value.strip() else value if value.startswith(("http://", "https://", "data:")) else
-        str((root / value).absolute())
-        for value in texts(table, "image")
-    )
+
+    def located(value: str) -> str | None:
+        if not value.strip():
+            return None
+        return value if value.startswith(("http://", "https://", "data:")) else str((root / value).absolute())
+
+    return tuple(located(value) for value in texts(table, "image"))
 
 
 def ratings(table: Table) -> NDArray[np.float32] | None:

@@ -76,7 +76,7 @@ def read_table(source: Source, *, name: str) -> Table:
         case pl.DataFrame():
             table = _numbered(name, source, first=1)
         case _ if hasattr(source, "iloc"):
-            table = _numbered(name, _from_pandas(source), first=1)
+            table = _numbered(name, _from_pandas(source, name), first=1)
         case _:
             raise InvalidInput(
                 f"the {name} are a {type(source).__name__}", remedy="Give a path, a polars frame or a pandas frame"
@@ -90,9 +90,24 @@ def _numbered(source: str, frame: "pl.DataFrame", *, first: int) -> Table:
     """The frame without its empty rows, each row numbered from ``first``."""
     import polars as pl
 
-    frame = frame.rename({column: column.strip() for column in frame.columns})
+    _check_names([column.strip() for column in frame.columns], source)
+    for column, kind in frame.schema.items():
+        if kind.is_nested() and not isinstance(kind, pl.List):
+            raise _nested(f"{source}, column {column!r}")
+    frame = frame.rename(str.strip)
     numbered = frame.with_row_index("\0line", offset=first).filter(~pl.all_horizontal(pl.col(frame.columns).is_null()))
     return Table(source, numbered.drop("\0line"), numbered["\0line"].to_list())
+
+
+def _check_names(names: Sequence[str], source: str) -> None:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InvalidInput(f"the column {twice[0]!r} occurs twice", subject=source, remedy="Rename one of them")
+
+
+def _nested(place: str) -> InvalidInput:
+    return InvalidInput(
+        "the value is an object", subject=place, remedy="Give text, a number, true, false or a list of texts"
+    )
 
 
 def _read_file(path: Path) -> Table:
@@ -185,27 +200,27 @@ def _read_jsonl(path: Path) -> Table:
     return Table(path.name, _frame(columns, source=path.name, lines=lines), lines)
 
 
-def _from_pandas(frame: PandasFrame) -> "pl.DataFrame":
+def _from_pandas(frame: PandasFrame, source: str) -> "pl.DataFrame":
     columns: dict[str, list[object]] = {}
+    _check_names([str(name) for name in frame.columns], source)
     for name in frame.columns:
         column = frame[name]
         missing = column.isna().tolist()
         columns[str(name)] = [None if gone else value for value, gone in zip(column.tolist(), missing, strict=True)]
-    return _frame(columns, source="frame", lines=range(1, 1 + max((len(c) for c in columns.values()), default=0)))
+    return _frame(columns, source=source)
 
 
-def _frame(columns: dict[str, list[object]], *, source: str, lines: Sequence[int]) -> "pl.DataFrame":
+def _frame(
+    columns: dict[str, list[object]], *, source: str, lines: Sequence[int] | None = None
+) -> "pl.DataFrame":
     """Columns of Python values as a frame; a column of mixed types becomes text."""
     import polars as pl
 
     series = []
     for name, values in columns.items():
-        for line, value in zip(lines, values, strict=True):
+        for line, value in zip(lines or range(1, len(values) + 1), values, strict=True):
             if isinstance(value, dict):
-                raise InvalidInput(
-                    "the value is an object", subject=f"{source}, row {line}, column {name!r}",
-                    remedy="Give text, a number, true, false or a list of texts",
-                )
+                raise _nested(f"{source}, row {line}, column {name!r}")
         if any(isinstance(value, list) for value in values):
             lists = [v if isinstance(v, list) or v is None else [v] for v in values]
             column = [None if v is None else [str(x) for x in v if x is not None] for v in lists]

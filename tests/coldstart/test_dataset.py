@@ -91,9 +91,10 @@ def test_take_keeps_columns_aligned(folder: Folder) -> None:
         )
 
 
-def test_parquet_jsonl_and_csv_say_the_same(folder: Folder, tmp_path: Path) -> None:
+def test_parquet_and_jsonl_keep_their_types(folder: Folder) -> None:
     root = folder(
-        items="", items__jsonl='{"item_id": 1, "title": "One", "tags": ["a", "b"]}\n\n{"item_id": "2", "title": "Two"}\n',
+        items="",
+        items__jsonl='{"item_id": 1, "title": "One", "tags": ["a", "b"]}\n\n{"item_id": "2", "title": "Two"}\n',
         interactions="",
     )
     pl.DataFrame({"user_id": [5, 6], "item_id": [1.0, 2.0], "rating": [1.5, None]}).write_parquet(
@@ -181,10 +182,22 @@ def test_an_empty_file_is_named(tmp_path: Path) -> None:
     assert "items.csv: the file is empty" in refusal(tmp_path)
 
 
-def test_an_infinite_attribute_is_refused() -> None:
-    items = pl.DataFrame({"item_id": ["1"], "title": ["One"], "size": [float("inf")]})
-    with pytest.raises(InvalidInput, match="items, row 1, column 'size'"):
-        make_dataset(items, pl.DataFrame({"user_id": ["a"], "item_id": ["1"]}))
+@pytest.mark.parametrize(
+    ("items", "says"),
+    [
+        (pl.DataFrame({"item_id": ["1"], "title": ["One"], "size": [float("inf")]}), "row 1, column 'size'.*infinite"),
+        (pl.DataFrame({"item_id": ["1"], "title": ["One"], "size": [{"x": 1}]}), "column 'size': .*object"),
+        (pl.DataFrame({"item_id": ["1"], "title": ["One"], " title": ["Two"]}), "'title' occurs twice"),
+        (pd.DataFrame([["1", "One", "Two"]], columns=["item_id", "title", "title"]), "'title' occurs twice"),
+        (pl.DataFrame({"item_id": [None], "title": ["One"]}), "row 1, column 'item_id': .*empty"),
+        (pl.DataFrame(), "no row"),
+        (pd.DataFrame({"item_id": [], "title": []}), "no row"),
+        (3, "are a int"),
+    ],
+)
+def test_bad_frames_are_named_as_what_they_hold(items: object, says: str) -> None:
+    with pytest.raises(InvalidInput, match=f"items.*{says}"):
+        make_dataset(items, pl.DataFrame({"user_id": ["a"], "item_id": ["1"]}))  # type: ignore[arg-type]
 
 
 def test_a_folder_with_a_typo_suggests_its_neighbours(folder: Folder) -> None:
