@@ -1,0 +1,260 @@
+"""From accepted to retrievable, and what bad items do to their neighbours: nothing."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from coldstart.catalog import Draft, ItemStore, Stage, Status
+from coldstart.entities import Item
+from coldstart.errors import Unavailable
+from coldstart.index import Point, VectorIndex
+from tests.workers.conftest import Works
+from tests.workers.toy import draft, picture
+
+
+def drain(works: Works) -> None:
+    while works.ingestor.encode_due() + works.ingestor.apply_due():
+        pass
+
+
+def test_an_accepted_item_is_retrievable_by_text_and_picture(works: Works) -> None:
+    works.store.accept([Draft(Item("a", "Tea", attributes={"shelf": "top"}), picture=picture("red"))])
+    assert works.ingestor.encode_due() == 1
+    record = works.store.get("a")
+    assert record.status is Status.RETRIEVABLE
+    assert record.modalities == ("text", "image")
+    assert record.gates == {"text": 0.5, "image": 0.5}
+    assert (record.cold, record.adapter_version, record.picture_error) == (True, "toy", None)
+    point = works.index.fetch(["a"])["a"]
+    assert point.vector.tolist() == [1, 0, 1, 0, 0]
+    assert point.payload == {"cold": True, "attributes": {"shelf": "top"}, "accepted_at": record.accepted_at}
+
+
+def test_steps_follow_each_other_in_time(works: Works) -> None:
+    works.store.accept([draft("a")])
+    works.ingestor.encode_due()
+    r = works.store.get("a")
+    times = [r.accepted_at, r.claimed_at, r.encoded_at, r.retrievable_at]
+    assert times == sorted(times, key=lambda at: float(at or "nan"))
+
+
+def test_texts_of_a_batch_are_encoded_together(works: Works) -> None:
+    works.store.accept([draft("a", "Tea"), draft("b", "Coffee"), draft("c", "Cake")])
+    works.ingestor.encode_due()
+    assert sorted(works.words.batches[0]) == ["Cake", "Coffee", "Tea"]
+    assert len(works.words.batches) == 1
+
+
+def test_nothing_due_is_nothing_done(works: Works) -> None:
+    assert works.ingestor.encode_due() == 0
+    assert works.ingestor.apply_due() == 0
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [(b"not a picture", "not a picture"), (picture()[:60], "cannot be decoded"), (picture(size=1200), "pixels")],
+    ids=["no picture", "cut off", "too large"],
+)
+def test_a_broken_picture_leaves_the_item_to_its_text_and_says_so(works: Works, image: bytes, says: str) -> None:
+    works.store.accept([draft("broken", "Tea", image=image), draft("whole", "Tea", image=picture("blue"))])
+    works.ingestor.encode_due()
+    broken, whole = works.store.get("broken"), works.store.get("whole")
+    assert broken.status is whole.status is Status.RETRIEVABLE
+    assert broken.modalities == ("text",)
+    assert broken.picture_error is not None
+    assert says in broken.picture_error
+    assert whole.picture_error is None
+    assert works.index.fetch(["broken"])["broken"].vector.tolist() == [1, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("image", ["/etc/hostname", "http://127.0.0.1/x.png", "file:///etc/hostname"])
+def test_pictures_of_this_host_and_its_network_are_not_read(works: Works, image: str) -> None:
+    works.store.accept([Draft(Item("a", "Tea", image=image))])
+    works.ingestor.encode_due()
+    record = works.store.get("a")
+    assert record.status is Status.RETRIEVABLE
+    assert record.picture_error
+
+
+def test_an_item_with_nothing_to_encode_is_dead_with_the_reason(build: Callable[..., Works]) -> None:
+    works = build(max_attempts=1)
+    works.store.accept([draft("empty", "", image=b"junk"), draft("a")])
+    works.ingestor.encode_due()
+    empty = works.store.get("empty")
+    assert empty.status is Status.DEAD
+    assert empty.error is not None
+    assert "neither a text nor a usable picture" in empty.error
+    assert "not a picture" in empty.error
+    assert works.store.get("a").status is Status.RETRIEVABLE
+
+
+@pytest.mark.parametrize("title", ["poison", "tea " * 7], ids=["encoder raises", "vector is not finite"])
+def test_one_bad_item_harms_no_neighbour(build: Callable[..., Works], title: str) -> None:
+    works = build(max_attempts=1)
+    works.store.accept([draft(f"good-{n}") for n in range(6)] + [draft("bad", title)])
+    works.ingestor.encode_due()
+    assert works.store.counts()[Status.RETRIEVABLE] == 6
+    assert works.store.get("bad").status is Status.DEAD
+    assert works.store.get("bad").error
+    assert works.index.count() == 6
+
+
+def test_a_failed_item_is_tried_again_after_a_pause(works: Works) -> None:
+    works.store.accept([draft("bad", "poison")])
+    works.ingestor.encode_due()
+    record = works.store.get("bad")
+    assert record.status is Status.PENDING
+    assert record.error == "RuntimeError: the tokeniser choked"
+    assert works.store.due(Stage.ENCODE) == 0
+
+
+def test_models_that_cannot_be_opened_cost_no_attempt(store: ItemStore, index: VectorIndex) -> None:
+    from typing import cast
+
+    from adapters.serving import ServedAdapter
+    from coldstart.encoders.fetch import Fetcher
+    from coldstart.telemetry import Telemetry
+    from tests.workers.toy import MeanColour, SideBySide
+    from workers.encoding import BatchEncoder
+    from workers.ingest import Ingestor
+    from workers.models import Models
+    from workers.pictures import PictureReader
+
+    def missing() -> Any:
+        raise Unavailable("the weights are not there")
+
+    pictures = PictureReader(Fetcher(), max_bytes=1, max_pixels=1)
+    encoder = BatchEncoder(cast(ServedAdapter, SideBySide()), Models(missing, MeanColour), pictures)
+    ingestor = Ingestor(
+        store=store, index=index, encoder=encoder, telemetry=Telemetry(), batch=8, lease_s=60, max_attempts=1
+    )
+    store.accept([draft("a")])
+    with pytest.raises(Unavailable):
+        ingestor.encode_due()
+    assert store.get("a").attempts == 0
+    assert store.due(Stage.ENCODE) == 1
+
+
+class Interrupted:
+    """An index in front of which something happens at the first write."""
+
+    def __init__(self, index: VectorIndex, first: Callable[[], None]) -> None:
+        self._index, self._first = index, [first]
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        if self._first:
+            self._first.pop()()
+        self._index.upsert(points)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+
+def test_an_index_that_is_away_kills_no_item(build: Callable[..., Works], index: VectorIndex) -> None:
+    def away() -> None:
+        raise Unavailable("the index does not answer")
+
+    works = build(max_attempts=1, index=Interrupted(index, away))
+    works.store.accept([draft("a"), draft("b")])
+    works.ingestor.encode_due()
+    record = works.store.get("a")
+    assert record.status is Status.PENDING
+    assert record.error == "the index does not answer"
+
+
+def test_an_update_that_arrives_while_the_item_is_encoded_wins(works: Works) -> None:
+    encode = works.words.encode
+    late = [lambda: works.store.accept([draft("a", "Coffee")])]
+
+    def slow(batch: Sequence[str]) -> Any:
+        if late:
+            late.pop()()
+        return encode(batch)
+
+    works.words.encode = slow  # type: ignore[method-assign]
+    works.store.accept([draft("a", "Tea")])
+    works.ingestor.encode_due()
+    assert works.store.get("a").status is Status.PENDING
+    assert works.index.count() == 0
+    drain(works)
+    assert works.store.get("a").version == 2
+    assert works.index.fetch(["a"])["a"].vector[:2].tolist() == [0, 1]
+
+
+def test_an_update_that_arrives_while_the_index_is_written_wins(
+    build: Callable[..., Works], index: VectorIndex, store: ItemStore
+) -> None:
+    works = build(index=Interrupted(index, lambda: store.accept([draft("a", "Coffee")]) and None))
+    store.accept([draft("a", "Tea")])
+    works.ingestor.encode_due()
+    assert store.get("a").status is Status.PENDING
+    drain(works)
+    assert index.fetch(["a"])["a"].vector[:2].tolist() == [0, 1]
+    assert index.count() == 1
+
+
+def test_a_deleted_item_leaves_the_index(works: Works) -> None:
+    works.store.accept([draft("a"), draft("b")])
+    works.ingestor.encode_due()
+    works.store.delete("a")
+    assert works.ingestor.apply_due() == 1
+    assert works.store.get("a").status is Status.DELETED
+    assert list(works.index.fetch(["a", "b"])) == ["b"]
+
+
+def test_a_delete_while_the_index_is_written_wins(
+    build: Callable[..., Works], index: VectorIndex, store: ItemStore
+) -> None:
+    works = build(index=Interrupted(index, lambda: store.delete("a") and None))
+    store.accept([draft("a")])
+    drain(works)
+    assert store.get("a").status is Status.DELETED
+    assert index.count() == 0
+
+
+def test_without_the_index_encoded_items_are_passed_on(build: Callable[..., Works]) -> None:
+    encoding, applying = build(index=None), build()
+    encoding.store.accept([draft("a"), draft("b")])
+    assert encoding.ingestor.encode_due() == 2
+    assert applying.index.count() == 0
+    assert applying.store.due(Stage.INDEX) == 2
+    assert applying.ingestor.apply_due() == 2
+    assert applying.store.get("a").status is Status.RETRIEVABLE
+    assert applying.index.fetch(["a"])["a"].payload["cold"] is True
+    assert applying.words.batches == []
+
+
+def test_two_ingestors_share_the_work_without_doing_it_twice(build: Callable[..., Works]) -> None:
+    one, other = build(batch=2), build(batch=2)
+    one.store.accept([draft(f"i{n}") for n in range(40)])
+    threads = [threading.Thread(target=drain, args=[works]) for works in (one, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    encoded = [text for works in (one, other) for batch in works.words.batches for text in batch]
+    assert len(encoded) == 40
+    assert one.index.count() == 40
+
+
+def test_metrics_tell_what_happened(build: Callable[..., Works]) -> None:
+    works = build(max_attempts=1)
+    works.store.accept([draft("a", image=b"junk"), draft("bad", "poison")])
+    works.ingestor.encode_due()
+    text = works.telemetry.exposition().decode()
+    assert 'coldstart_items_total{outcome="retrievable"} 1.0' in text
+    assert 'coldstart_items_total{outcome="failed"} 1.0' in text
+    assert "coldstart_picture_errors_total 1.0" in text
+    assert "coldstart_time_to_recommendable_seconds_count 1.0" in text
+    assert 'coldstart_batch_items_sum{stage="encode"} 2.0' in text
+
+
+def test_the_served_vector_is_what_a_query_finds(works: Works) -> None:
+    works.store.accept([draft("tea", "Tea"), draft("coffee", "Coffee coffee")])
+    works.ingestor.encode_due()
+    hits = works.index.query(np.float32([[0, 1, 0, 0, 0]]), 1)[0]
+    assert [(hit.item_id, hit.score) for hit in hits] == [("coffee", 2.0)]

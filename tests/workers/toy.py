@@ -1,0 +1,92 @@
+"""Small parts with obvious outcomes: a text is its tea and its coffee, a picture its mean colour, an item both."""
+
+import io
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from coldstart.catalog import Draft
+from coldstart.entities import ExternalId, Item
+from coldstart.errors import InvalidInput
+from coldstart.vectors import Mask, Matrix
+
+
+@dataclass
+class WordCounter:
+    """A `TextEncoder`: [tea, coffee]. A text with ``poison`` in it fails, as does the batch around it."""
+
+    dim: int = 2
+    fingerprint: str = "words"
+    batches: list[list[str]] = field(default_factory=list)
+
+    def encode(self, batch: Sequence[str]) -> Matrix:
+        self.batches.append(list(batch))
+        if any("poison" in text for text in batch):
+            raise RuntimeError("the tokeniser choked")
+        counts = [[text.lower().count("tea"), text.lower().count("coffee")] for text in batch]
+        return np.array(counts, dtype=np.float32).reshape(len(batch), 2)
+
+
+@dataclass
+class MeanColour:
+    """An `ImageEncoder`: [red, green, blue], each 0 to 1."""
+
+    dim: int = 3
+    fingerprint: str = "colours"
+
+    def encode(self, batch: Sequence[Image.Image]) -> Matrix:
+        means = [np.asarray(picture, dtype=np.float32).mean(axis=(0, 1)) / 255 for picture in batch]
+        return np.array(means, dtype=np.float32).reshape(len(batch), 3)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What `ServedAdapter.serve` answers."""
+
+    vectors: Matrix
+    gates: Matrix
+    cold: Mask
+
+
+class SideBySide:
+    """Serves [text, image], D = 5. A text that counts tea 7 times becomes a vector that is not finite."""
+
+    version = "toy"
+    dim = 5
+
+    def serve(self, item_ids: Sequence[ExternalId], text: Matrix, image: Matrix, present: Mask) -> Served:
+        vectors = np.hstack([text, image])
+        vectors[text[:, 0] == 7] = np.nan
+        gates = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
+        return Served(vectors, gates.astype(np.float32), np.array([not i.startswith("warm") for i in item_ids]))
+
+
+def picture(colour: str = "red", size: int = 32) -> bytes:
+    """A PNG of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (size, size), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def draft(item_id: ExternalId, title: str = "Tea", *, image: bytes | None = None) -> Draft:
+    """An item to accept."""
+    return Draft(Item(item_id, title), picture=image)
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = 20.0, what: str = "the condition") -> None:
+    """Return as soon as the condition holds; fail where it does not in time."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not hold within {seconds} s")
+        pause.wait(0.01)
+
+
+def refuse(*_: object) -> InvalidInput:
+    """For parts that must not be reached."""
+    raise AssertionError("not to be called")

@@ -1,0 +1,1 @@
+"""Ingestion behind the request: Celery wakes, the database decides what is due."""

@@ -1,0 +1,125 @@
+"""From claimed items to served vectors, a batch at a time."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+import numpy as np
+from adapters.serving import ServedAdapter
+from PIL.Image import Image
+from PIL.Image import new as new_image
+
+from coldstart.catalog import Claim, Embeddings, Encoded
+from coldstart.clean import compose_text
+from coldstart.entities import ExternalId
+from coldstart.errors import InvalidInput
+from coldstart.vectors import Mask, Matrix, require_finite
+from workers.models import Models
+from workers.pictures import PictureReader
+
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A claimed item as the encoders take it: ``text`` and ``picture`` are ``None`` where there is none."""
+
+    claim: Claim
+    text: str | None
+    picture: Image | None
+    picture_error: str | None
+
+    @property
+    def item_id(self) -> ExternalId:
+        """Whose content it is."""
+        return self.claim.record.item.item_id
+
+
+class BatchEncoder:
+    """The road of a batch: read -> encode -> adapt -> check."""
+
+    def __init__(self, adapter: ServedAdapter, models: Models, pictures: PictureReader) -> None:
+        self._adapter, self._models, self._pictures = adapter, models, pictures
+        self._turn = threading.Lock()
+
+    def open(self) -> None:
+        """Have the models ready; raises what keeps them from it."""
+        self._models.text.get()
+        self._models.image.get()
+
+    def warm_up(self) -> Matrix:
+        """Served vectors [1, D] of nothing in particular: the first batch of a model is slow, and may fail."""
+        with self._turn:
+            text = self._models.text.get().encode(["warm up"])
+            image = self._models.image.get().encode([new_image("RGB", (64, 64))])
+        return self._adapter.serve(["warm up"], text, image, np.ones((1, 2), dtype=np.bool_)).vectors
+
+    def read(self, claims: Sequence[Claim]) -> list[Content]:
+        """What there is to encode, in the order of the claims; a broken picture is a remark."""
+        contents = []
+        for claim, (picture, error) in zip(claims, self._pictures.read_all(claims), strict=True):
+            item = claim.record.item
+            text = compose_text(item.title, item.text, item.attributes) or None
+            contents.append(Content(claim, text, picture, error))
+        return contents
+
+    def encode(self, contents: Sequence[Content]) -> list[Encoded]:
+        """The outcome for each; raises `InvalidInput` where one of them is no use, naming it."""
+        for content in contents:
+            if content.text is None and content.picture is None:
+                raise InvalidInput(
+                    f"the item has neither a text nor a usable picture ({content.picture_error or 'none was sent'})",
+                    subject=content.item_id,
+                    remedy="Send it again with a title, a text or a picture",
+                )
+        with self._turn:
+            text, has_text = embed(self._models.text.get(), [content.text for content in contents])
+            image, has_image = embed(self._models.image.get(), [content.picture for content in contents])
+        present = np.stack([has_text, has_image], axis=1)
+        outcomes = serve(self._adapter, [content.item_id for content in contents], text, image, present)
+        return [
+            replace(outcome, version=content.claim.record.version, picture_error=content.picture_error)
+            for outcome, content in zip(outcomes, contents, strict=True)
+        ]
+
+
+def serve(
+    adapter: ServedAdapter, item_ids: Sequence[ExternalId], text: Matrix, image: Matrix, present: Mask
+) -> list[Encoded]:
+    """What the store keeps of items with these embeddings [b, dt], [b, dx] and modalities [b, 2]; ``version`` is 0.
+
+    Raises `InvalidInput` where a vector is not finite, naming its item.
+    """
+    served = adapter.serve(item_ids, text, image, present)
+    for row, item_id in enumerate(item_ids):
+        for vector in (text[row], image[row], served.vectors[row]):
+            require_finite(vector, item_id)
+    return [
+        Encoded(
+            item_id=item_id,
+            version=0,
+            embeddings=Embeddings(text[row] if present[row, 0] else None, image[row] if present[row, 1] else None),
+            vector=served.vectors[row],
+            gates={"text": float(served.gates[row, 0]), "image": float(served.gates[row, 1])},
+            cold=bool(served.cold[row]),
+            adapter_version=adapter.version,
+        )
+        for row, item_id in enumerate(item_ids)
+    ]
+
+
+class _Encoder(Protocol[T_contra]):
+    @property
+    def dim(self) -> int: ...
+
+    def encode(self, batch: Sequence[T_contra]) -> Matrix: ...
+
+
+def embed(encoder: _Encoder[T_contra], contents: Sequence[T_contra | None]) -> tuple[Matrix, Mask]:
+    """Embeddings [b, dim], zeros where the content is ``None``, and where it is not [b]."""
+    present = np.array([content is not None for content in contents])
+    embeddings = np.zeros((len(contents), encoder.dim), dtype=np.float32)
+    if present.any():
+        embeddings[present] = encoder.encode([content for content in contents if content is not None])
+    return embeddings, present

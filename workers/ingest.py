@@ -1,0 +1,178 @@
+"""Ingestion: from claimed rows to retrievable items. Knows nothing of Celery; a task or a test calls it."""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from coldstart.catalog import Claim, Encoded, ItemStore, Stage, Status
+from coldstart.entities import ExternalId
+from coldstart.errors import ColdstartError, Unavailable
+from coldstart.index import Point, VectorIndex
+from coldstart.telemetry import Telemetry
+from coldstart.vectors import Vector
+from workers.encoding import BatchEncoder
+from workers.isolation import isolate, retry_delay
+
+_log = logging.getLogger(__name__)
+_ENDLESS = 2**31  # attempts: that an index is away is no item's fault
+
+
+class Ingestor:
+    """Does one batch of what is due, and says how many items it had.
+
+    Parameters
+    ----------
+    index : VectorIndex, optional
+        The live index, where this process may write it. Without it, encoded items are passed on to whoever may.
+    batch : int
+        Most items claimed together.
+    lease_s : float
+        How long a claimed item is left to this process.
+    max_attempts : int
+        Tries before an item is dead-lettered.
+    clock : callable
+        Unix seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: ItemStore,
+        index: VectorIndex | None,
+        encoder: BatchEncoder,
+        telemetry: Telemetry,
+        batch: int,
+        lease_s: float,
+        max_attempts: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._index, self._encoder, self._telemetry = store, index, encoder, telemetry
+        self._batch, self._lease_s, self._max_attempts, self._clock = batch, lease_s, max_attempts, clock
+
+    def encode_due(self) -> int:
+        """Encode a batch and, where the index is ours, make it retrievable."""
+        # Before the claim: models that cannot be opened must not use up the items' attempts.
+        self._encoder.open()
+        claims = self._claim(Stage.ENCODE)
+        if not claims:
+            return 0
+        with self._telemetry.step("read"):
+            contents = self._encoder.read(claims)
+        with self._telemetry.step("encode"):
+            outcomes = isolate(self._encoder.encode, contents)
+        encoded = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
+        with self._telemetry.step("store"):
+            current = set(self._store.encoded(encoded, lease_s=None if self._index is None else self._lease_s))
+        broken = sum(content.picture_error is not None for content in contents)
+        self._telemetry.picture_errors.inc(broken)
+        self._count(encoded=len(current), stale=len(encoded) - len(current))
+        _log.info("encoded", extra={"items": len(claims), "current": len(current), "broken_pictures": broken})
+        self._fail(claims, outcomes)
+        if self._index is not None:
+            vectors = {outcome.item_id: outcome for outcome in encoded if outcome.item_id in current}
+            self._write(
+                self._index,
+                [
+                    (claim, _point(claim, vectors[_id(claim)].vector, cold=vectors[_id(claim)].cold))
+                    for claim in claims
+                    if _id(claim) in vectors
+                ],
+            )
+        return len(claims)
+
+    def apply_due(self) -> int:
+        """Write a batch of encoded items and of tombstones to the index."""
+        if self._index is None:
+            raise RuntimeError("this process does not write the index")
+        claims = self._claim(Stage.INDEX)
+        self._bury(self._index, [claim for claim in claims if claim.record.status is Status.DELETED])
+        self._write(
+            self._index,
+            [
+                (claim, _point(claim, claim.vector, cold=bool(claim.record.cold)))
+                for claim in claims
+                if claim.vector is not None and claim.record.status is not Status.DELETED
+            ],
+        )
+        return len(claims)
+
+    def _claim(self, stage: Stage) -> list[Claim]:
+        claims = self._store.claim(stage, limit=self._batch, lease_s=self._lease_s, max_attempts=self._max_attempts)
+        if claims:
+            self._telemetry.batch_items.labels(stage).observe(len(claims))
+        return claims
+
+    def _write(self, index: VectorIndex, points: Sequence[tuple[Claim, Point]]) -> None:
+        def upsert(batch: Sequence[Point]) -> Sequence[Point]:
+            index.upsert(batch)
+            return batch
+
+        claims = [claim for claim, _ in points]
+        with self._telemetry.step("index"):
+            outcomes = isolate(upsert, [point for _, point in points])
+        written = [
+            claim for claim, outcome in zip(claims, outcomes, strict=True) if not isinstance(outcome, Exception)
+        ]
+        self._done(written, outcome="retrievable")
+        for claim in written:
+            self._telemetry.time_to_recommendable.observe(max(0.0, self._clock() - claim.record.accepted_at))
+        self._fail(claims, outcomes)
+
+    def _bury(self, index: VectorIndex, claims: Sequence[Claim]) -> None:
+        if not claims:
+            return
+        try:
+            with self._telemetry.step("index"):
+                index.delete(_versions(claims))
+        except Unavailable as error:
+            self._fail(claims, [error] * len(claims))
+        else:
+            self._done(claims, outcome="deleted")
+
+    def _done(self, claims: Sequence[Claim], *, outcome: str) -> None:
+        if claims:
+            with self._telemetry.step("store"):
+                self._store.done(_versions(claims))
+            self._count(**{outcome: len(claims)})
+            _log.info(outcome, extra={"items": len(claims)})
+
+    def _fail(self, claims: Sequence[Claim], outcomes: Sequence[object]) -> None:
+        """Give the failed ones back, those that failed alike together."""
+        alike: defaultdict[tuple[str, int, int], list[Claim]] = defaultdict(list)
+        for claim, outcome in zip(claims, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                limit = _ENDLESS if isinstance(outcome, Unavailable) else self._max_attempts
+                alike[_reason(outcome), claim.attempts, limit].append(claim)
+        for (reason, attempts, limit), failed in alike.items():
+            delay = retry_delay(attempts)
+            self._store.fail(_versions(failed), reason, retry_in_s=delay, max_attempts=limit)
+            self._count(failed=len(failed))
+            _log.warning("not ingested", extra={"item_ids": [_id(claim) for claim in failed][:10], "error": reason})
+
+    def _count(self, **outcomes: int) -> None:
+        for outcome, items in outcomes.items():
+            self._telemetry.items.labels(outcome).inc(items)
+
+
+def _id(claim: Claim) -> ExternalId:
+    return claim.record.item.item_id
+
+
+def _versions(claims: Sequence[Claim]) -> dict[ExternalId, int]:
+    return {_id(claim): claim.record.version for claim in claims}
+
+
+def _point(claim: Claim, vector: Vector, *, cold: bool) -> Point:
+    payload: dict[str, Any] = {
+        "cold": cold,
+        "attributes": dict(claim.record.item.attributes),
+        "accepted_at": claim.record.accepted_at,
+    }
+    return Point(_id(claim), claim.record.version, vector, payload)
+
+
+def _reason(error: Exception) -> str:
+    """The message of our own errors; the kind too of those that nobody foresaw."""
+    return str(error) if isinstance(error, ColdstartError) else f"{type(error).__name__}: {error}"

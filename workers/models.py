@@ -1,0 +1,76 @@
+"""The encoders of one adapter, each opened by the thread that first needs it."""
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from adapters.serving import ServedAdapter
+from coldstart.clean import clean_text
+from coldstart.encoders import ImageEncoder, TextEncoder, open_image_encoder, open_text_encoder
+from coldstart.errors import Conflict, InvalidInput, Unavailable
+from coldstart.vectors import Vector
+from workers.isolation import Lazy
+
+E = TypeVar("E", TextEncoder, ImageEncoder)
+
+SENTENCE_PATIENCE_S = 2.0
+
+
+class Models:
+    """Encoders that nobody opens before they are needed, nor twice.
+
+    ``text`` and ``image`` are for ingestion, `embed_sentence` for every other thread.
+
+    Parameters
+    ----------
+    open_text, open_image : callable
+        Load the encoder; may raise, and is then called again by the next user.
+    """
+
+    def __init__(self, open_text: Callable[[], TextEncoder], open_image: Callable[[], ImageEncoder]) -> None:
+        self.text, self.image = Lazy(open_text), Lazy(open_image)
+        # A second one: threads may not share a tokeniser, and a reader should not wait for a batch of items.
+        self._reader = Lazy(open_text)
+        self._reading = threading.Lock()
+
+    def embed_sentence(self, sentence: str) -> Vector:
+        """The embedding of a reader's words, one sentence at a time; takes milliseconds: call it off the event loop.
+
+        Raises
+        ------
+        InvalidInput
+            Where no character of the sentence is printable.
+        Unavailable
+            Where too many sentences wait already.
+        """
+        words = clean_text(sentence)
+        if not words:
+            raise InvalidInput("there are no words", subject="preferences", remedy="Write a sentence")
+        if not self._reading.acquire(timeout=SENTENCE_PATIENCE_S):
+            raise Unavailable("too many sentences wait to be encoded", subject="preferences", remedy="Try again later")
+        try:
+            return self._reader.get().encode([words])[0]
+        finally:
+            self._reading.release()
+
+
+def models_of(adapter: ServedAdapter, *, threads: int) -> Models:
+    """The encoders that the adapter was trained with; opening them raises `Conflict` where they are others by now."""
+    return Models(
+        lambda: _same(
+            open_text_encoder(adapter.text_model, threads=threads), adapter.text_model, adapter.text_fingerprint
+        ),
+        lambda: _same(
+            open_image_encoder(adapter.image_model, threads=threads), adapter.image_model, adapter.image_fingerprint
+        ),
+    )
+
+
+def _same(encoder: E, name: str, fingerprint: str) -> E:
+    if encoder.fingerprint != fingerprint:
+        raise Conflict(
+            f"the encoder is {encoder.fingerprint}, the adapter was trained with {fingerprint}",
+            subject=name,
+            remedy="Install the encoder's package at the version of the training, or train the adapter again",
+        )
+    return encoder

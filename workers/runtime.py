@@ -1,0 +1,203 @@
+"""Everything a running process holds, opened in order and closed in reverse."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from adapters.serving import ServedAdapter
+from celery import Celery
+
+from coldstart.catalog import ItemStore, Stage, open_item_store
+from coldstart.dataset import Dataset
+from coldstart.encoders.fetch import Fetcher
+from coldstart.entities import ExternalId
+from coldstart.errors import InvalidInput
+from coldstart.index import VectorIndex, open_index_store
+from coldstart.recommend import Recommender
+from coldstart.settings import Settings
+from coldstart.telemetry import Telemetry
+from workers.app import ENCODE, INDEX, MEMORY, QUEUES, make_app
+from workers.embedded import EmbeddedWorker
+from workers.encoding import BatchEncoder
+from workers.ingest import Ingestor
+from workers.models import models_of
+from workers.pictures import PictureReader
+from workers.relay import Relay
+from workers.seeding import Seeded, seed
+from workers.tasks import register, wake
+
+_log = logging.getLogger(__name__)
+_STAGES = {ENCODE: Stage.ENCODE, INDEX: Stage.INDEX}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A service process: it answers requests, owns the embedded index and, by default, encodes."""
+
+    settings: Settings
+    telemetry: Telemetry
+    store: ItemStore
+    adapter: ServedAdapter
+    encoder: BatchEncoder
+    index: VectorIndex
+    recommender: Recommender
+    ingestor: Ingestor
+    relay: Relay
+    worker: EmbeddedWorker
+
+    def wake(self) -> None:
+        """Say that something was accepted; returns at once and never raises."""
+        self.relay.wake(ENCODE)
+
+    def wake_index(self) -> None:
+        """Say that something was deleted; returns at once and never raises."""
+        self.relay.wake(INDEX)
+
+    def seed(self, dataset: Dataset | None = None) -> Seeded:
+        """Bring in the items of the backbone and the data set (`workers.seeding.seed`); they are retrievable soon."""
+        seeded = seed(self.store, self.adapter, dataset)
+        self.wake_index()
+        self.wake()
+        return seeded
+
+    def warm_up(self) -> None:
+        """Encode, adapt and query once, whatever that loads; raises what would keep a request from being answered."""
+        vectors = self.encoder.warm_up()
+        self.index.query(vectors, 1)
+
+
+@contextmanager
+def open_runtime(settings: Settings) -> Iterator[Runtime]:
+    """The service process on these settings, its worker and relay running.
+
+    Raises
+    ------
+    NotFound
+        Where there is no adapter yet.
+    Conflict
+        Where another process owns the data folder, or the adapter does not fit its backbone.
+    """
+    telemetry = Telemetry()
+    with ExitStack() as stack:
+        adapter = ServedAdapter.load(settings.adapter_dir)
+        index = _open_index(stack, settings, adapter)
+        store = _open_store(stack, settings)
+        models = models_of(adapter, threads=settings.threads)
+        encoder = BatchEncoder(adapter, models, _pictures(settings))
+        ingestor = _ingestor(settings, store, index, encoder, telemetry)
+        app = make_app(settings.broker_url)
+        register(app, encode_due=ingestor.encode_due, apply_due=ingestor.apply_due)
+        relay = _start_relay(stack, settings, app, store, telemetry)
+        worker = EmbeddedWorker(app, QUEUES if settings.embedded_worker else [INDEX])
+        # A broker that is away must not keep the service from starting; the worker goes on looking for it.
+        worker.start(wait=settings.broker_url.startswith(MEMORY))
+        stack.callback(worker.stop)
+        recommender = Recommender(
+            index=index,
+            users=adapter,
+            store=store,
+            encode_preferences=models.embed_sentence,
+            trained_clicks=_clicks(adapter),
+            adapter_version=adapter.version,
+            telemetry=telemetry,
+        )
+        yield Runtime(
+            settings=settings, telemetry=telemetry, store=store, adapter=adapter, encoder=encoder, index=index,
+            recommender=recommender, ingestor=ingestor, relay=relay, worker=worker,
+        )  # fmt: skip
+
+
+@contextmanager
+def open_worker(settings: Settings) -> Iterator[tuple[Celery, tuple[str, ...]]]:
+    """The Celery application of a process that only ingests, and the queues it should consume.
+
+    Without a Qdrant server the index belongs to the service: the worker encodes, and wakes the service to apply.
+
+    Raises
+    ------
+    InvalidInput
+        Where the settings name no broker and database that processes can share.
+    """
+    if settings.broker_url.startswith(MEMORY):
+        raise InvalidInput(
+            "a separate worker needs a broker", subject="broker_url",
+            remedy="Set COLDSTART_BROKER_URL to redis://... or amqp://... for service and workers",
+        )  # fmt: skip
+    telemetry = Telemetry()
+    with ExitStack() as stack:
+        adapter = ServedAdapter.load(settings.adapter_dir)
+        index = _open_index(stack, settings, adapter) if settings.qdrant_url else None
+        store = _open_store(stack, settings)
+        encoder = BatchEncoder(adapter, models_of(adapter, threads=settings.threads), _pictures(settings))
+        ingestor = _ingestor(settings, store, index, encoder, telemetry)
+        app = make_app(settings.broker_url)
+        relay = _start_relay(stack, settings, app, store, telemetry)
+
+        def encode_due() -> int:
+            items = ingestor.encode_due()
+            if items and index is None:
+                relay.wake(INDEX)
+            return items
+
+        register(app, encode_due=encode_due, apply_due=ingestor.apply_due)
+        yield app, QUEUES if index is not None else (ENCODE,)
+
+
+def _open_index(stack: ExitStack, settings: Settings, adapter: ServedAdapter) -> VectorIndex:
+    indexes = open_index_store(root=settings.index_dir, qdrant_url=settings.qdrant_url, api_key=settings.qdrant_api_key)
+    stack.callback(indexes.close)
+    index = indexes.create(adapter.version, adapter.dim)
+    if indexes.live() != adapter.version:
+        indexes.promote(adapter.version)
+    return index
+
+
+def _open_store(stack: ExitStack, settings: Settings) -> ItemStore:
+    store = open_item_store(settings.catalog_url)
+    stack.callback(store.close)
+    return store
+
+
+def _pictures(settings: Settings) -> PictureReader:
+    fetcher = Fetcher(settings.image_hosts, max_bytes=settings.max_image_bytes)
+    return PictureReader(fetcher, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+
+
+def _ingestor(
+    settings: Settings, store: ItemStore, index: VectorIndex | None, encoder: BatchEncoder, telemetry: Telemetry
+) -> Ingestor:
+    return Ingestor(
+        store=store,
+        index=index,
+        encoder=encoder,
+        telemetry=telemetry,
+        batch=settings.claim_batch,
+        lease_s=settings.lease_seconds,
+        max_attempts=settings.max_attempts,
+    )
+
+
+def _start_relay(
+    stack: ExitStack, settings: Settings, app: Celery, store: ItemStore, telemetry: Telemetry
+) -> Relay:
+    def due(stage: Stage) -> int:
+        items = store.due(stage)
+        telemetry.due.labels(stage).set(items)
+        return items
+
+    looks: dict[str, Callable[[], int]] = {
+        ENCODE: lambda: due(Stage.ENCODE),
+        INDEX: lambda: due(Stage.INDEX),
+    }
+    relay = Relay(looks, lambda queue: wake(app, queue), every_s=settings.relay_seconds)
+    relay.start()
+    stack.callback(relay.stop)
+    return relay
+
+
+def _clicks(adapter: ServedAdapter) -> dict[ExternalId, int]:
+    """How often each warm item was clicked in training."""
+    counts = np.bincount(adapter.backbone.clicks.indices, minlength=len(adapter.backbone.items))
+    return dict(zip(adapter.backbone.items.ids, counts.tolist(), strict=True))
