@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -50,7 +50,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         title="coldstart",
         summary="Time to recommendable, in milliseconds",
         description=DESCRIPTION,
-        version=version("coldstart-service"),
+        version=_version(),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -83,3 +83,10 @@ async def _opened(stack: AsyncExitStack, settings: Settings) -> Runtime:
 
 def _first_list(runtime: Runtime) -> None:
     runtime.recommender.recommend(Request(preferences="warm up", limit=1))
+
+
+def _version() -> str:
+    try:
+        return version("coldstart-service")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "unreleased"

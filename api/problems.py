@@ -84,7 +84,7 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 
 def http_problem(status: int, detail: str, remedy: str | None = None) -> Problem:
     """A problem that HTTP itself has a name for."""
-    phrase = HTTPStatus(status).phrase
+    phrase = HTTPStatus(status).phrase.capitalize()
     kind = phrase.lower().replace(" ", "-")
     return Problem(type=f"urn:coldstart:{kind}", title=phrase, status=status, detail=detail, remedy=remedy)
 
@@ -97,7 +97,7 @@ def field_problems(errors: list[Any]) -> list[FieldProblem]:
     """
     return [
         FieldProblem(
-            field=".".join(map(str, error["loc"])),
+            field=_field(error),
             cause=_cause(error),
             remedy=error.get("ctx", {}).get("remedy"),
         )
@@ -112,7 +112,7 @@ def invalid(fields: list[FieldProblem]) -> Problem:
         type="urn:coldstart:invalid-input",
         title="Invalid input",
         status=422,
-        detail=f"{first.field} {first.cause}" + (f", and {more} more" if more else ""),
+        detail=f"{first.field}: {first.cause}" + (f" (and {more} more)" if more else ""),
         remedy=first.remedy,
         errors=fields,
     )
@@ -126,9 +126,15 @@ def install(app: FastAPI) -> None:
     app.exception_handler(Exception)(_on_unforeseen)
 
 
+def _field(error: Mapping[str, Any]) -> str:
+    # Of a body that is not JSON, FastAPI tells the position in the place of a field.
+    place = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"]
+    return ".".join(map(str, place)) or "item"
+
+
 def _cause(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
-        return f"is not JSON: {error['ctx']['error']}"
+        return f"is not JSON at character {error['loc'][1]}: {error['ctx']['error']}"
     if error["type"] == "missing":
         return "is missing"
     if error["type"] == "extra_forbidden":

@@ -4,7 +4,7 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,7 +30,7 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
     embedded_worker: bool = Field(True, description="Encode inside the service process")
-    encoder_runtime: str = Field("auto", pattern="^(auto|torch|onnx)$", description="torch, onnx, or what is there")
+    encoder_runtime: Literal["auto", "torch", "onnx"] = Field("auto", description="torch, onnx, or what is there")
     threads: int = Field(1, ge=1, description="Threads of each encoder")
     claim_batch: int = Field(32, ge=1, le=1000, description="Items claimed and encoded together")
     lease_seconds: float = Field(120.0, gt=0, description="How long a claimed item belongs to its worker")
@@ -53,6 +53,11 @@ class Settings(BaseModel):
         return self.adapter or self.data_dir / "artifacts" / "adapter"
 
     @property
+    def backbone_dir(self) -> Path:
+        """The backbone artifact to train on."""
+        return self.backbone or self.data_dir / "artifacts" / "backbone"
+
+    @property
     def cache(self) -> Path:
         """The cache folder, with ``~`` resolved."""
         return self.cache_dir.expanduser()
@@ -65,6 +70,19 @@ class Settings(BaseModel):
 
 def load_settings(*, config: Path | None = None, environ: dict[str, str] | None = None, **flags: Any) -> Settings:
     """Merge the TOML file, the environment and the flags, the later ones winning; ``None`` flags are not given.
+
+    Raises
+    ------
+    InvalidInput
+        For an unknown name or an unusable value, naming the setting, its source and the nearest known name.
+    """
+    return trace_settings(config=config, environ=environ, **flags)[0]
+
+
+def trace_settings(
+    *, config: Path | None = None, environ: dict[str, str] | None = None, **flags: Any
+) -> tuple[Settings, dict[str, str]]:
+    """The settings as `load_settings` reads them, and of each that is not a default the source.
 
     Raises
     ------
@@ -98,7 +116,7 @@ def load_settings(*, config: Path | None = None, environ: dict[str, str] | None 
         if value is not None:
             add(name, value, f"--{name.replace('_', '-')}")
     try:
-        return Settings(**values)
+        return Settings(**values), sources
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])

@@ -1,0 +1,36 @@
+"""The command line: ``coldstart COMMAND``. A command imports what it needs when it runs, so that help is quick."""
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from api.cli.doctor import doctor
+from api.cli.evaluate import evaluate
+from api.cli.serve import serve
+from api.cli.worker import worker
+from coldstart.errors import ColdstartError
+
+
+class _Group(TyperGroup):
+    """Commands whose expected errors are one line and exit code 2, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except ColdstartError as error:
+            print(f"coldstart: {error}", file=sys.stderr)
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    help="Makes new items and new users recommendable at once, beside a frozen collaborative backbone.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (serve, worker, evaluate, doctor):
+    app.command()(command)

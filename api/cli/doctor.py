@@ -1,0 +1,33 @@
+"""``coldstart doctor``: what works here, what does not, and what to do about it."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from api.cli.options import with_settings
+from coldstart.settings import Settings
+
+
+@with_settings()
+def doctor(
+    settings: Settings,
+    sources: dict[str, str],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON")] = False,
+) -> None:
+    """Check versions, settings, database, adapter, index, encoders and broker; exit code 1 where something fails."""
+    from dataclasses import asdict
+
+    from api.cli.checks import State, examine
+
+    findings = []
+    for finding in examine(settings, sources):
+        findings.append(finding)
+        if not as_json:
+            print(f"{finding.state:<5} {finding.subject:<10} {finding.what}", flush=True)
+            if finding.remedy:
+                print(f"{'':<16} -> {finding.remedy}", flush=True)
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    if any(finding.state is State.FAIL for finding in findings):
+        raise typer.Exit(1)

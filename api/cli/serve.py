@@ -1,0 +1,72 @@
+"""``coldstart serve``: the service, until a signal ends it."""
+
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from api.cli.options import with_settings
+from coldstart.errors import Conflict
+from coldstart.settings import Settings
+
+SHUTDOWN_S = 2
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Data set whose items the catalogue should hold", show_default=False)
+]
+
+
+@with_settings()
+def serve(settings: Settings, data: Data = None) -> None:
+    """Serve recommendations over HTTP, encoding what is posted."""
+    with suppress(KeyboardInterrupt), listen(settings.host, settings.port) as listener:
+        signal.signal(signal.SIGTERM, _interrupt)
+        run(settings, listener, data)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens at the address; bound before anything is loaded, so that a port in use is said at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise Conflict(
+            f"cannot listen here: {os.strerror(error.errno or 0)}",
+            subject=f"{host}:{port}",
+            remedy="Stop what listens there, or choose another port with --port (0: any that is free)",
+        ) from None
+
+
+def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
+    """Serve on the socket until a signal; everything is closed when this returns."""
+    import uvicorn
+
+    from api.app import create_app
+    from coldstart.dataset import read_dataset
+    from coldstart.telemetry import configure_logging
+    from workers.runtime import open_runtime
+
+    configure_logging(settings.log_level)
+    dataset = None if data is None else read_dataset(data)
+    with open_runtime(settings) as runtime:
+        if dataset is not None:
+            runtime.seed(dataset)
+        config = uvicorn.Config(
+            create_app(settings, runtime), http="httptools", access_log=False, log_config=None, server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )  # fmt: skip
+        host, port = listener.getsockname()[:2]
+        address = f"[{host}]" if ":" in host else host
+        print(f"coldstart is at http://{address}:{port} (reference: /docs). End it with Ctrl-C.", flush=True)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    """A polite kill is an interrupt: uvicorn passes it on when it is done, and the runtime is closed on the way out."""
+    sys.stdout.flush()
+    raise KeyboardInterrupt
