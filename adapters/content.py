@@ -45,6 +45,14 @@ class Contents:
         """The items at these rows, in this order."""
         return Contents(self.text[rows], self.image[rows], self.present[rows])
 
+    def padded(self, text_dim: int, image_dim: int) -> "Contents":
+        """The same items, a modality that nobody has widened to its encoder's width with zeros."""
+
+        def widened(vectors: Matrix, dim: int) -> Matrix:
+            return vectors if vectors.shape[1] else np.zeros((len(vectors), dim), np.float32)
+
+        return Contents(widened(self.text, text_dim), widened(self.image, image_dim), self.present)
+
     def only(self, modalities: Sequence[str]) -> "Contents":
         """The same items with the other modalities masked out."""
         keep = np.array([name in modalities for name in MODALITIES])

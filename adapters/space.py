@@ -140,7 +140,13 @@ class Adapter:
             *(np.concatenate([getattr(part, name) for part in parts]) for name in Blocks.__dataclass_fields__)
         )
 
+    @cached_property
+    def modalities(self) -> Mask:
+        """Which modalities any warm item has [2]: nothing was learned about the others, so they are masked out."""
+        return np.asarray(self.contents.present.any(axis=0))
+
     def _blocks(self, contents: Contents, own_rows: Rows | None) -> Blocks:
+        contents = replace(contents, present=contents.present & self.modalities)
         text, image = self.centering.apply(contents)
         gate = np.asarray(gates(self.parameters, text, image, contents.present), dtype=np.float32)
         places, similarity = nearest(self.anchors, text, image, gate, k=self.config.neighbours, own_rows=own_rows)

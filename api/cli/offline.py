@@ -1,9 +1,11 @@
 """What the commands that train and evaluate share: reading, encoding with a progress bar, printing."""
 
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict
 
 from rich.console import Console
 from rich.progress import (
@@ -18,22 +20,39 @@ from rich.progress import (
 
 from adapters.content import MODALITIES
 from adapters.embedding import Embedded, OnProgress, embed_items
+from coldstart.backbones import FrozenBackbone
 from coldstart.dataset import Dataset
-from coldstart.encoders import ImageEncoder, TextEncoder, open_image_encoder, open_text_encoder
+from coldstart.encoders import (
+    DEFAULT_IMAGE_MODEL,
+    DEFAULT_TEXT_MODEL,
+    ImageEncoder,
+    Runtime,
+    TextEncoder,
+    open_image_encoder,
+    open_text_encoder,
+)
 from coldstart.encoders.fetch import Fetcher
 from coldstart.errors import InvalidInput
 from coldstart.settings import Settings
+from coldstart.splits import Split
 
 console = Console(stderr=True)
 """Progress and remarks go to stderr; stdout carries results alone."""
+
+
+class _Options(TypedDict):
+    runtime: Runtime
+    cache: Path
+    threads: int
 
 
 def open_encoders(
     settings: Settings, modalities: Sequence[str], *, text_model: str, image_model: str
 ) -> tuple[TextEncoder | None, ImageEncoder | None]:
     """The encoders of the modalities; ``None`` for one that is left out."""
-    text = open_text_encoder(text_model, threads=settings.threads) if "text" in modalities else None
-    image = open_image_encoder(image_model, threads=settings.threads) if "image" in modalities else None
+    options = _Options(runtime=settings.encoder_runtime, cache=settings.cache, threads=settings.threads)
+    text = open_text_encoder(text_model, **options) if "text" in modalities else None
+    image = open_image_encoder(image_model, **options) if "image" in modalities else None
     return text, image
 
 
@@ -97,3 +116,70 @@ def write_json(path: Path, text: str) -> None:
     """Write a result file, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+def train_artifact(
+    dataset: Dataset,
+    split: Split | None,
+    settings: Settings,
+    *,
+    backbone_dir: Path,
+    out: Path,
+    modalities: Sequence[str],
+    text_model: str | None = None,
+    image_model: str | None = None,
+    seed: int = 0,
+) -> dict[str, object]:
+    """Train an adapter on a saved backbone and write its folder; returns what there is to say about it."""
+    from adapters.artifact import EncoderName, save_artifact
+    from adapters.card import write_card
+    from adapters.evaluation import split_validation
+    from adapters.training import train_adapter
+
+    frozen = FrozenBackbone.load(backbone_dir)
+    rows = dataset.items.ids.rows(frozen.items.ids)
+    if (rows < 0).any():
+        missing = frozen.items.ids[int((rows < 0).argmax())]
+        raise InvalidInput(
+            f"{(rows < 0).sum()} of the backbone's {len(rows)} items are not in {dataset.name}",
+            subject=missing,
+            remedy="Train on the catalogue that the backbone was trained on",
+        )
+    names = (text_model or DEFAULT_TEXT_MODEL, image_model or DEFAULT_IMAGE_MODEL)
+    # Both are opened whatever the modalities: items posted later may have either, and are masked if it was not trained.
+    text, image = open_encoders(settings, MODALITIES, text_model=names[0], image_model=names[1])
+    assert text is not None and image is not None  # noqa: S101 (both modalities were asked for)
+    embedded, encode_seconds = embed(
+        dataset, (text if "text" in modalities else None, image if "image" in modalities else None), settings
+    )
+    contents = embedded.contents.padded(text.dim, image.dim)
+    trained = train_adapter(
+        frozen, contents.take(rows), seed=seed,
+        validation=None if split is None else split_validation(dataset, split, frozen, contents),
+        on_epoch=lambda e: remark_epoch(e.number, e.loss, e.cold_ndcg, e.kept),
+    )  # fmt: skip
+    encoders = {
+        "text": EncoderName(names[0], text.fingerprint),
+        "image": EncoderName(names[1], image.fingerprint),
+    }
+    card = write_card(
+        trained, dataset=dataset.name, split=None if split is None else split.name, modalities=modalities, **encoders
+    )
+    version = save_artifact(trained.adapter, out, backbone_dir=backbone_dir, card=card, **encoders)
+    return {
+        "adapter": str(out), "version": version, "dim": trained.adapter.dim,
+        "parameters": trained.adapter.trained_parameters, "backbone_parameters": frozen.parameters,
+        "validation_ndcg@20": round(max(epoch.cold_ndcg for epoch in trained.curve), 4),
+        "encode_seconds": round(encode_seconds, 1),
+        "backbone_sha256_before": trained.sha256_before, "backbone_sha256_after": trained.sha256_after,
+    }  # fmt: skip
+
+
+def print_result(result: Mapping[str, object], *, as_json: bool) -> None:
+    """A result on stdout: one JSON line, or a line a fact."""
+    if as_json:
+        print(json.dumps(result))
+        return
+    width = max(map(len, result))
+    for name, value in result.items():
+        print(f"{name:<{width}}  {value}")

@@ -102,3 +102,10 @@ def test_contents_of_other_items_are_refused(world: World) -> None:
 def test_nan_is_refused() -> None:
     with pytest.raises(InvalidInput, match="text embeddings: the vector holds NaN"):
         Contents(np.full((1, 2), np.nan, np.float32), np.zeros((1, 0), np.float32), np.array([[True, False]]))
+
+
+def test_a_modality_that_was_never_trained_is_masked(world: World) -> None:
+    adapter = fit(world.backbone, world.contents.only(["text"]), config=CONFIG)
+    np.testing.assert_array_equal(
+        adapter.blocks(world.cold).collaborative, adapter.blocks(world.cold.only(["text"])).collaborative
+    )
