@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from scipy.sparse import csr_matrix
 
-from coldstart.folder import current_folder, write_folder
 from coldstart.errors import Conflict, InvalidInput, NotFound
+from coldstart.folder import current_folder, write_folder
 from coldstart.ids import IdMap
 from coldstart.vectors import Matrix, require_finite
 

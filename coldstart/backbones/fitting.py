@@ -1,0 +1,91 @@
+"""The training loop that every gradient-trained backbone shares: it knows losses and scores, and no model."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from coldstart.errors import ColdstartError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    learning_rate: float
+    epochs: int  # at most
+    patience: int  # epochs without a better score before training stops
+
+
+def fit(
+    module: nn.Module,
+    epoch: Callable[[], Iterator[Tensor]],
+    score: Callable[[], float] | None,
+    schedule: Schedule,
+    *,
+    label: str,
+    steps: int,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Train with Adam and leave the module at its best epoch, which may be its start.
+
+    Parameters
+    ----------
+    module : nn.Module
+        What is trained, in place.
+    epoch : callable
+        Yields the loss of each of an epoch's ``steps`` batches.
+    score : callable, optional
+        Validation score, larger is better; without it training runs for all epochs.
+    label : str
+        Names the backbone in the progress bar and in errors.
+    progress : bool
+        Show the bar even where the error output is no terminal.
+
+    Returns
+    -------
+    dict
+        ``epochs`` run, the ``best_epoch`` (0 is the start) and the ``scores`` from the start on; for the record.
+
+    Raises
+    ------
+    ColdstartError
+        Where the loss is NaN or infinite.
+    """
+    optimiser = torch.optim.Adam(module.parameters(), lr=schedule.learning_rate)
+    scores = [score()] if score else []
+    best = copy.deepcopy(module.state_dict())
+    done = 0
+    console = Console(stderr=True, force_terminal=progress or None)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=schedule.epochs * steps)
+        while done < schedule.epochs and not _stale(scores, schedule.patience):
+            for step, loss in enumerate(epoch()):
+                if not torch.isfinite(loss):
+                    raise ColdstartError(
+                        f"the loss is {loss.item()} at epoch {done + 1}, step {step + 1}", subject=label,
+                        remedy="Lower the learning rate, and check the ratings and context columns for extreme values",
+                    )
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                bar.advance(task)
+            done += 1
+            if score:
+                scores.append(score())
+                bar.update(task, description=f"{label}: {scores[-1]:.4f}")
+                if scores[-1] > max(scores[:-1]):
+                    best = copy.deepcopy(module.state_dict())
+    if score:
+        module.load_state_dict(best)
+    best_epoch = scores.index(max(scores)) if score else done
+    return {"epochs": done, "best_epoch": best_epoch, "scores": scores}
+
+
+def _stale(scores: Sequence[float], patience: int) -> bool:
+    return len(scores) > patience and max(scores[-patience:]) <= max(scores[:-patience])
