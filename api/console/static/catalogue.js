@@ -29,10 +29,10 @@ function card(record, className = "") {
     onclick: () => togglePick(record) });
   pick.dataset.id = record.item_id;
   pressed(pick, picks.has(record.item_id));
-  const node = el("li", { class: `card ${className}` }, picture(record),
+  const node = el("li", { class: `card ${className}` }, picture(record), badge(record),
     el("div", { class: "card-body" },
       el("h3", {}, el("button", { type: "button", class: "card-open", onclick: () => open(record.item_id) }, name(record))),
-      el("div", { class: "card-foot" }, el("span", {}, byline(record)), badge(record))),
+      el("div", { class: "card-foot" }, byline(record))),
     pick);
   node.dataset.id = record.item_id;
   return node;

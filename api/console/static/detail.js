@@ -18,17 +18,17 @@ function gates(weights) {
 }
 
 function facts(record) {
-  const rows = Object.entries(record.attributes ?? {}).map(([key, value]) => [key, Array.isArray(value) ? value.join(", ") : String(value)]);
+  const rows = Object.entries(record.attributes).map(([key, value]) => [key, Array.isArray(value) ? value.join(", ") : String(value)]);
   rows.push(["id", record.item_id]);
   return el("dl", { class: "facts" }, rows.flatMap(([key, value]) => [el("dt", {}, key), el("dd", {}, value)]));
 }
 
 function show(record) {
-  const modalities = record.modalities?.length ? record.modalities.map((part) => (NAMES[part] ?? part).toLowerCase()).join(" and ") : null;
+  const modalities = record.modalities.length ? record.modalities.map((part) => (NAMES[part] ?? part).toLowerCase()).join(" and ") : null;
   const nearby = el("div", { class: "detail-similar", hidden: true }, el("h3", {}, "Similar items"));
   body.replaceChildren(
     el("div", { class: "detail" },
-      picture(record),
+      el("div", {}, picture(record), Object.keys(record.gates).length > 0 && gates(record.gates)),
       el("div", {},
         el("h2", { id: "detail-title" }, name(record)),
         el("p", { class: "badges" }, badge(record), modalities && el("span", { class: "quiet" }, `placed by ${modalities}`)),
@@ -36,7 +36,6 @@ function show(record) {
         record.picture_error && el("p", { class: "note" }, sentence(`the picture could not be used: ${record.picture_error}`)),
         record.error && record.status !== "retrievable" && el("p", { class: "problem" }, el("b", {}, "The last attempt failed"), sentence(record.error)),
         facts(record),
-        Object.keys(record.gates ?? {}).length > 0 && gates(record.gates),
         journey(record))),
     nearby);
   if (record.status !== "retrievable") return;

@@ -31,11 +31,12 @@ export function badge(record) {
     : el("span", { class: "badge warm", title: "The recommender has learned it from clicks" }, "warm");
 }
 
-/** Price and category where the catalogue has them. */
-export function byline({ attributes = {} }) {
-  const price = typeof attributes.price === "number" ? attributes.price.toLocaleString("en", { minimumFractionDigits: 2 }) : attributes.price;
-  const group = attributes.category ?? attributes.genre ?? attributes.brand;
-  return [Array.isArray(group) ? group[0] : group, price].filter((part) => part !== undefined && part !== "").join(" · ");
+/** Category and price where the catalogue has them, as it calls them. */
+export function byline({ attributes }) {
+  const [group] = [attributes.category ?? attributes.genre ?? ""].flat();
+  const price = attributes.price ?? "";
+  const shown = typeof price === "number" ? price.toLocaleString("en", { minimumFractionDigits: 2 }) : price;
+  return [el("span", {}, String(group)), el("span", { class: "number" }, String(shown))];
 }
 
 const STEPS = [["claimed", "Picked up"], ["encoded", "Encoded"], ["retrievable", "Retrievable"]];
