@@ -27,34 +27,40 @@ FORMAT = 1  # of the exported file; a change makes every export anew
 TEXT_BATCH, IMAGE_BATCH = 8, 4
 
 
-def exported(kind: Kind, name: str, cache: Path) -> Path:
-    """The ONNX file of a model in the cache folder, made first where it is missing.
-
-    Raises `Unavailable` where the model cannot be exported; its text says why.
-    """
+def export_path(kind: Kind, name: str, cache: Path) -> Path:
+    """Where the cache keeps a model: another name, or other contents of the files it names, is another place."""
     if kind == "text":
         folder = locate_text(name)
-        name = str(folder) if Path(name).is_dir() else name
         files = [(path.relative_to(folder).as_posix(), path) for path in text_files(folder)]
     else:
         file = parse_cnn(name).file
-        files = [(file.name, file)] if file else []
-    path = cache.resolve() / f"{kind}-{digest(f'{FORMAT} {name}', files)[:32]}.onnx"
-    if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Unavailable(f"the cache folder cannot be made: {error}", subject=str(cache)) from error
-        run = subprocess.run(  # noqa: S603  # our own module, and arguments that no shell reads
-            [sys.executable, "-m", "coldstart.encoders.export", kind, name, str(path)],
-            cwd=Path(coldstart.__file__).parents[1],
-            capture_output=True,
-            text=True,
-        )
-        if run.returncode != 0:
-            reason = (run.stderr.strip() or "no reason given").splitlines()[-1]
-            remedy = "Install coldstart-service[train], which the export needs once, or choose the torch runtime"
-            raise Unavailable(f"the {kind} encoder cannot be exported: {reason}", subject=name, remedy=remedy)
+        files = [(file.name, file)] if file and file.exists() else []
+    return cache.resolve() / f"{kind}-{digest(f'{FORMAT} {name}', files)[:32]}.onnx"
+
+
+def exported(kind: Kind, name: str, cache: Path) -> Path:
+    """The ONNX file of a model, made first where the cache does not hold it.
+
+    Raises `Unavailable` where the model cannot be exported, with the reason.
+    """
+    name = str(Path(name).resolve()) if Path(name).is_dir() else name  # the exporting process stands elsewhere
+    path = export_path(kind, name, cache)
+    if path.exists():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"the cache folder cannot be made: {error}", subject=str(cache)) from error
+    run = subprocess.run(  # noqa: S603  # our own module, and arguments that no shell reads
+        [sys.executable, "-m", "coldstart.encoders.export", kind, name, str(path)],
+        cwd=Path(coldstart.__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    if run.returncode != 0:
+        reason = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
+        remedy = "Install coldstart-service[train], which the export needs once, or choose the torch runtime"
+        raise Unavailable(f"the {kind} encoder cannot be exported: {reason}", subject=name, remedy=remedy)
     return path
 
 

@@ -37,7 +37,7 @@ class SentenceEncoder:
             self._model = SentenceTransformer(
                 str(folder), device=str(self._device), local_files_only=True, model_kwargs={"use_safetensors": True}
             ).eval()
-        except (OSError, ValueError) as error:
+        except Exception as error:  # parsers of foreign files fail with every kind of error
             remedy = "Give a sentence-transformers model whose weights are safetensors"
             raise InvalidInput(f"the text encoder cannot be loaded: {error}", subject=name, remedy=remedy) from error
         # A "[SEP]" typed by a user is text, not the end of a sentence.

@@ -1,0 +1,119 @@
+"""Exports: made once, whole or not at all, read without torch; what cannot be exported still runs on torch."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("torch", reason="the export needs coldstart-service[train]")
+pytest.importorskip("onnxruntime", reason="needs coldstart-service[train]")
+
+from coldstart.encoders import open_image_encoder, open_text_encoder
+from coldstart.encoders.image import CnnEncoder
+from coldstart.encoders.onnx import OnnxImageEncoder, OnnxTextEncoder, export_path, exported
+from coldstart.encoders.text import SentenceEncoder
+from coldstart.errors import InvalidInput, MissingExtra, Unavailable
+from tests.coldstart.encoders.toys import make_cnn_file, make_text_model
+
+TEXTS = ["red shoe", "", "blue film boot " * 9, "a [SEP] boot"]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("onnx") / "made" / "on" / "demand"
+
+
+@pytest.fixture(scope="module")
+def cnn(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"timm:test_resnet@{make_cnn_file(tmp_path_factory.mktemp('cnn'))}"
+
+
+def test_a_folder_with_a_prompt_and_another_pooling(tmp_path: Path, cache: Path) -> None:
+    folder = make_text_model(tmp_path, pooling="cls", prompt="query : ")
+    torch_encoder, onnx_encoder = SentenceEncoder(str(folder)), open_text_encoder(str(folder), cache=cache)
+    assert isinstance(onnx_encoder, OnnxTextEncoder)
+    assert onnx_encoder.fingerprint == torch_encoder.fingerprint
+    np.testing.assert_allclose(onnx_encoder.encode(TEXTS), torch_encoder.encode(TEXTS), atol=1e-4)
+    bare = SentenceEncoder(str(make_text_model(tmp_path / "bare", pooling="cls")))
+    assert not np.allclose(onnx_encoder.encode(TEXTS), bare.encode(TEXTS), atol=1e-3)
+
+
+def test_an_export_is_made_once_and_leaves_nothing_else(cnn: str, cache: Path) -> None:
+    first = exported("image", cnn, cache)
+    made = first.stat().st_mtime_ns
+    assert exported("image", cnn, cache) == first
+    assert first.stat().st_mtime_ns == made
+    assert [path for path in cache.iterdir() if path.name.startswith(".")] == []
+    torch_encoder, onnx_encoder = CnnEncoder(cnn), OnnxImageEncoder(first)
+    assert onnx_encoder.fingerprint == torch_encoder.fingerprint
+    pictures = [Image.new("RGB", (40, 30), colour) for colour in ("red", "green", "blue", "white", "black")]
+    np.testing.assert_allclose(onnx_encoder.encode(pictures), torch_encoder.encode(pictures), atol=1e-4)
+
+
+def test_a_process_that_only_serves_never_imports_torch(cnn: str, cache: Path) -> None:
+    exported("image", cnn, cache)
+    script = """
+import sys
+from pathlib import Path
+from PIL import Image
+from coldstart.encoders import open_image_encoder
+encoder = open_image_encoder(sys.argv[1], cache=Path(sys.argv[2]))
+assert encoder.encode([Image.new("RGB", (9, 9))]).shape == (1, encoder.dim)
+import coldstart.encoders.media, coldstart.encoders.fetch
+print(sorted({"torch", "transformers", "sentence_transformers", "timm", "torchvision"} & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", script, cnn, str(cache)], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_other_weights_under_the_same_name_are_another_export(tmp_path: Path, cache: Path) -> None:
+    file = make_cnn_file(tmp_path)
+    name = f"timm:test_resnet@{file}"
+    before = export_path("image", name, cache)
+    assert export_path("image", name, cache) == before
+    make_cnn_file(tmp_path, seed=1).replace(file)
+    assert export_path("image", name, cache) != before
+
+
+def test_a_damaged_export_says_which_file_to_delete(cnn: str, cache: Path, tmp_path: Path) -> None:
+    whole = exported("image", cnn, cache).read_bytes()
+    damaged = tmp_path / "image.onnx"
+    damaged.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(Unavailable, match=r"image\.onnx.*Delete the file"):
+        OnnxImageEncoder(damaged)
+
+
+def test_what_cannot_be_exported_runs_on_torch_and_says_so(
+    tmp_path: Path, cnn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    with caplog.at_level(logging.WARNING, logger="coldstart.encoders"):
+        assert isinstance(open_image_encoder(cnn, cache=blocked / "cache"), CnnEncoder)
+    assert "runs on torch" in caplog.text
+    with pytest.raises(Unavailable, match="cache folder"):
+        open_image_encoder(cnn, runtime="onnx", cache=blocked / "cache")
+
+
+def test_the_reason_comes_back_from_the_exporting_process(cache: Path) -> None:
+    with pytest.raises(Unavailable, match="timm does not know it"):
+        open_image_encoder("timm:no_such_model", runtime="onnx", cache=cache)
+    with pytest.raises(InvalidInput, match="timm does not know it"):
+        open_image_encoder("timm:no_such_model", cache=cache)
+
+
+def test_without_a_cache_torch_runs(cnn: str) -> None:
+    assert isinstance(open_image_encoder(cnn), CnnEncoder)
+    with pytest.raises(InvalidInput, match="needs a folder"):
+        open_image_encoder(cnn, runtime="onnx")
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "coldstart.encoders.text", raising=False)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'coldstart-service\[train\]'"):
+        open_text_encoder(runtime="torch")
