@@ -41,7 +41,7 @@ KINDS: Mapping[str, Kind] = {
     "mug": Kind("mug", ("glazed stoneware", "porcelain with a wide handle"),
                 ("holds a proper morning coffee", "sits well in cold hands"), (11, 32)),
     "notebook": Kind("notebook", ("thread-sewn pages that lie flat", "heavy paper and a stiff cover"),
-                     ("takes ink without bleeding", "an elastic keeps it shut in the bag"), (9, 29)),
+                     ("takes any pen without bleeding through", "an elastic keeps it shut in the bag"), (9, 29)),
     "planter": Kind("planter", ("fired clay with a drip tray", "glazed clay with a drainage hole"),
                     ("roots get the air that they need", "comes with an easy plant"), (17, 64)),
     "rug": Kind("rug", ("flat-woven wool", "dense cotton on a felt back"),
@@ -69,7 +69,7 @@ THEMES: Mapping[str, tuple[str, ...]] = {
     ),
     "recycled": (
         "Made almost wholly of recycled waste that would have gone to landfill.",
-        "Every one keeps about a kilo of plastic out of the ocean.",
+        "Every one keeps about a kilo of plastic out of the sea.",
         "Carbon footprint measured, halved, and printed on the label.",
         "When it is worn out, send it back: we recycle it into the next one.",
         "Zero waste: offcuts are reclaimed and the packaging composts.",
@@ -121,7 +121,7 @@ THEMES: Mapping[str, tuple[str, ...]] = {
         "To have beside you when the inspector gathers the suspects in the library.",
         "Made with a book club that has solved four hundred murders, all on paper.",
         "Somewhere on it hides a clue; the answer is on the publisher's last page.",
-        "Alibis, red herrings and a body in chapter one go well with it.",
+        "Alibis, false trails and a body in chapter one go well with it.",
     ),
 }
 """What a product is about, in sentences that fit any product."""
