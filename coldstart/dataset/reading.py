@@ -26,6 +26,8 @@ def read_dataset(folder: Path) -> Dataset:
         Where a file is missing or anything in it cannot be used: file, row, column, and what to do.
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise InvalidInput("this is a file", subject=str(folder), remedy=f"Give its folder: {folder.parent}")
     if not folder.is_dir():
         parent = folder.parent
         names = [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []

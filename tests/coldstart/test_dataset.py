@@ -204,6 +204,7 @@ def test_a_folder_with_a_typo_suggests_its_neighbours(folder: Folder) -> None:
     root = folder()
     (root / "citeulike-a").mkdir()
     assert f"Did you mean {root / 'citeulike-a'}?" in refusal(root / "citulike-a")
+    assert f"Give its folder: {root}" in refusal(root / "items.csv")
 
 
 def test_blank_lines_spaces_in_headers_a_bom_and_windows_line_ends_are_no_errors(folder: Folder) -> None:
