@@ -6,9 +6,11 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.evaluate import evaluate
 from api.cli.serve import serve
+from api.cli.train import train
 from api.cli.worker import worker
 from coldstart.errors import ColdstartError
 
@@ -32,5 +34,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, worker, evaluate, doctor):
+for command in (demo, serve, worker, evaluate, doctor):
     app.command()(command)
+app.add_typer(train, name="train")

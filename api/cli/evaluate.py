@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from coldstart.splits import Split
 
 
+Kind = Literal["lightgcn", "neumf", "als"]
+
+
 def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder with items.* and interactions.*")],
     split: Annotated[str | None, typer.Option(help="Published split: a folder below DATA/splits")] = None,
     cold_fraction: Annotated[float | None, typer.Option(help="Or: share of the items to hold out as cold")] = None,
     cold_after: Annotated[str | None, typer.Option(help="Or: items first met at or after this time are cold")] = None,
-    backbone: Annotated[str, typer.Option(help="lightgcn, neumf or als")] = "lightgcn",
+    backbone: Annotated[Kind, typer.Option(help="Which backbone to train")] = "lightgcn",
     modalities: Annotated[str, typer.Option(help="text, image, or text,image; auto: what the data has")] = "auto",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train and average")] = 1,
     text_model: Annotated[str | None, typer.Option(help="sentence-transformers model, by hub name or folder")] = None,

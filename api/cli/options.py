@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_origin
 
 import typer
 
@@ -31,7 +31,7 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
         @wraps(command)
         def run(config: Path | None, **values: Any) -> None:
             mine = {parameter.name: values.pop(parameter.name) for parameter in own}
-            if hosts := values.get("image_hosts"):
+            if hosts := values.get("image_hosts"):  # the one setting that is a list
                 values["image_hosts"] = tuple(hosts.split(","))
             settings, sources = trace_settings(config=config, **values)
             command(settings, **({"sources": sources} if "sources" in taken else {}), **mine)
@@ -46,11 +46,11 @@ def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., 
 
 def _flag(name: str) -> inspect.Parameter:
     field = Settings.model_fields[name]
-    annotation: Any = next((each for each in get_args(field.annotation) if each is not type(None)), field.annotation)
+    annotation: Any = field.annotation
     switch = f"--{name.replace('_', '-')}"
     if annotation is bool:
         switch = f"{switch}/--no-{name.replace('_', '-')}"
-    elif name == "image_hosts":
+    elif get_origin(annotation) is tuple:
         annotation = str
     shown = "" if field.default is None or field.default == () else f" \\[{field.default}]"
     option = typer.Option(switch, help=f"{field.description}{shown}", show_default=False)

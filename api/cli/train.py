@@ -1,7 +1,7 @@
 """``coldstart train``: a backbone from clicks, an adapter on its frozen vectors."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON
 @train.command()
 def backbone(
     data: Data,
-    kind: Annotated[str, typer.Option(help="lightgcn, neumf or als")] = "lightgcn",
+    kind: Annotated[Literal["lightgcn", "neumf", "als"], typer.Option(help="Which backbone to train")] = "lightgcn",
     split: SplitName = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default DATA_DIR/artifacts/backbone")] = None,
     seed: Seed = 0,

@@ -1,7 +1,7 @@
 """What a data set is once it is read: ids with rows, and arrays that are aligned with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,16 @@ class Items:
     def item(self, row: int) -> Item:
         """The item at a row."""
         return Item(self.ids.ids[row], self.title[row], self.text[row], self.image[row], self.attributes[row])
+
+    def take(self, rows: Rows) -> "Items":
+        """The items at these rows, in this order."""
+        chosen = rows.tolist()
+        columns = (tuple(column[row] for row in chosen) for column in (self.title, self.text, self.image))
+        title, text, image = columns
+        return Items(
+            IdMap(self.ids.ids[row] for row in chosen), title, text, image,
+            tuple(self.attributes[row] for row in chosen),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,13 @@ class Dataset:
     users: IdMap
     interactions: Interactions
     root: Path | None = None
+
+    def take_items(self, rows: Rows) -> "Dataset":
+        """The same data set with these items only, and the interactions with them."""
+        place = np.full(len(self.items), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        kept = self.interactions.take(place[self.interactions.item_rows] >= 0)
+        return replace(self, items=self.items.take(rows), interactions=replace(kept, item_rows=place[kept.item_rows]))
 
     def matrix(self) -> csr_matrix:
         """All interactions as float32 csr [users, items] of ones."""
