@@ -42,7 +42,7 @@ def postgresql() -> Iterator[str]:
 
     try:
         run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions")
-        server = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
+        server = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off -c autovacuum=off"
         run("pg_ctl", "start", "--wait", "--options", server)
         try:
             yield f"postgresql://postgres@/postgres?host={folder}"

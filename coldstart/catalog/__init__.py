@@ -194,6 +194,13 @@ class ItemStore(Protocol):
         """Give a dead item a fresh set of attempts; `NotFound` where it is not dead."""
         ...
 
+    def requeue(self, stage: Stage, *, adapter_version: str) -> int:
+        """Owe again what a look at the index found missing, behind everything new; returns how many items.
+
+        `Stage.ENCODE`: items that another adapter version encoded. `Stage.INDEX`: retrievable items of this version.
+        """
+        ...
+
     def record_events(self, events: Sequence[Event]) -> int:
         """Store events, ignoring those whose ``event_id`` is known; returns how many were new."""
         ...

@@ -67,7 +67,7 @@ def _accept(
     rows = [item_row(draft, now=now) for draft in drafts]
     versions = {row.item_id: row.version for row in tx.execute(put.returning(items.c.item_id, items.c.version), rows)}
     _drop_orphans(tx, replaced)
-    _owe(tx, versions, Stage.ENCODE, priority=priority, now=now)
+    owe(tx, versions, Stage.ENCODE, priority=priority, now=now)
 
     answers: dict[ExternalId, Accepted | ColdstartError] = {
         item_id: Accepted(item_id, version, now) for item_id, version in versions.items()
@@ -118,11 +118,11 @@ def remove(tx: Connection, item_id: ExternalId, *, now: float) -> Accepted:
     ).scalar_one()
     _drop_orphans(tx, replaced)
     # Ahead of everything: a shop that withdraws an item expects it gone at once.
-    _owe(tx, {item_id: version}, Stage.INDEX, priority=1, now=now)
+    owe(tx, {item_id: version}, Stage.INDEX, priority=1, now=now)
     return Accepted(item_id, version, now)
 
 
-def _owe(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage, *, priority: int, now: float) -> None:
+def owe(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage, *, priority: int, now: float) -> None:
     """Make these versions due, in place of whatever was owed on the items before."""
     if not versions:
         return
@@ -136,7 +136,7 @@ def _owe(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage, *, pr
 
 
 def _store_pictures(tx: Connection, contents: Sequence[bytes], replaced: set[str]) -> None:
-    """Store the pictures; lock them and those that may lose their last reference, so that nobody else decides on one."""
+    """Store the pictures; lock them and those that may lose their last reference, so that nobody else removes one."""
     pictures = {digest(content): content for content in contents}
     names = sorted({*pictures, *replaced})
     if names:

@@ -121,7 +121,7 @@ def fail(
     now: float,
 ) -> None:
     """`ItemStore.fail`."""
-    current = _current(tx, versions, outbox.c.due_at.is_not(None))
+    current = _current(tx, versions)
     _bury(tx, [item_id for item_id, attempts in current.items() if attempts >= max_attempts], reason)
     again = [item_id for item_id, attempts in current.items() if attempts < max_attempts]
     if again:
@@ -159,13 +159,13 @@ def due(tx: Connection, stage: Stage, *, now: float) -> int:
 
 
 def _current(
-    tx: Connection, versions: Mapping[ExternalId, int], condition: ColumnElement[bool]
+    tx: Connection, versions: Mapping[ExternalId, int], *conditions: ColumnElement[bool]
 ) -> dict[ExternalId, int]:
     """Lock those of the items that still owe this version; with the attempts they had."""
     owed = (
         select(items.c.item_id, items.c.version, outbox.c.attempts)
         .join(outbox)
-        .where(items.c.item_id.in_(versions), condition)
+        .where(items.c.item_id.in_(versions), *conditions)
         .order_by(items.c.item_id)
         .with_for_update()
     )

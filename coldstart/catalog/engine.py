@@ -18,9 +18,6 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from coldstart.errors import ColdstartError, InvalidInput, MissingExtra, Unavailable
 
-BUSY_TIMEOUT_S = 5.0
-"""How long a SQLite transaction waits for another process's write."""
-
 _SYNCHRONOUS = "coldstart_synchronous"
 
 
@@ -86,7 +83,7 @@ def _postgresql(url: URL) -> Engine:
 
 def _sqlite(url: URL) -> Engine:
     Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_engine(url)  # waits up to 5 s for another process's write; ?timeout=SECONDS in the URL changes that
 
     @event.listens_for(engine, "connect")
     def configure(raw: SqliteConnection, _: ConnectionPoolEntry) -> None:
@@ -118,6 +115,11 @@ def _translate(context: ExceptionContext) -> ColdstartError | None:
             return Unavailable(
                 f"the database does not answer: {_first_line(original)}",
                 remedy="Check that it runs, has disk space and is not locked by another program, then try again",
+            )
+        # Not its subclasses, which stand for mistakes of ours.
+        case exc.DatabaseError() as wrapped, original if type(wrapped) is exc.DatabaseError:
+            return Unavailable(
+                f"the database is damaged: {_first_line(original)}", remedy="Check the file, or restore a backup"
             )
         case _:
             return None

@@ -81,11 +81,13 @@ def encoded_row(result: Encoded, *, now: float) -> dict[str, Any]:
 
 
 def to_blob(vector: Vector | None, dtype: DTypeLike, subject: str) -> bytes | None:
-    """The vector's numbers as bytes of this type."""
+    """The vector's numbers as bytes of this type; `InvalidInput` where one is not finite or too large for it."""
     if vector is None:
         return None
-    require_finite(vector, subject)
-    return vector.astype(dtype).tobytes()
+    with np.errstate(over="ignore"):
+        stored = vector.astype(dtype)
+    require_finite(stored, subject)
+    return stored.tobytes()
 
 
 def from_blob(blob: bytes | None, dtype: DTypeLike) -> Vector | None:

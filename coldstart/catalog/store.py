@@ -17,6 +17,7 @@ from coldstart.catalog import (
     accepting,
     behaviour,
     delivering,
+    recovery,
     schema,
 )
 from coldstart.catalog.engine import Database
@@ -142,6 +143,11 @@ class SqlItemStore:
         """See `ItemStore.retry_dead`."""
         with self._database.write(durable=True) as tx:
             return delivering.retry_dead(tx, item_id, now=self._now())
+
+    def requeue(self, stage: Stage, *, adapter_version: str) -> int:
+        """See `ItemStore.requeue`."""
+        with self._database.write() as tx:
+            return recovery.requeue(tx, stage, adapter_version=adapter_version, now=self._now())
 
     def record_events(self, events: Sequence[Event]) -> int:
         """See `ItemStore.record_events`."""

@@ -41,8 +41,8 @@ class Clock:
 
 
 @pytest.fixture(scope="module")
-def cluster(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
-    """Makes a new, empty database and returns its URL."""
+def cluster() -> Iterator[Callable[[], str]]:
+    """Makes a new, empty schema (a tenth of the time of a database) and returns the URL that leads into it."""
     numbers = count()
     with servers.postgresql() as url:
         engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
@@ -50,8 +50,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
         def create() -> str:
             name = f"catalog{next(numbers)}"
             with engine.connect() as connection:
-                connection.execute(text(f"CREATE DATABASE {name}"))
-            return make_url(url).set(database=name).render_as_string(hide_password=False)
+                connection.execute(text(f"CREATE SCHEMA {name}"))
+            return f"{url}&options=-csearch_path%3D{name}"
 
         yield create
         engine.dispose()
@@ -654,8 +654,9 @@ class TestEvents:
         assert store.record_events([Event(f"{number}", "u", "a", 1.0) for number in range(12_000)]) == 12_000
 
 
-def test_everything_at_once_loses_and_blocks_nothing(store: ItemStore) -> None:
-    """Threads put, delete, encode and index the same few items; nobody waits for ever, and the books balance."""
+def test_everything_at_once_loses_and_blocks_nothing(store: ItemStore, url: str, clock: Clock) -> None:
+    """Two stores, as of two processes, put, delete, encode and index the same few items; nobody waits for ever."""
+    other = SqlItemStore(url, clock=clock)
     pool = [f"{number}" for number in range(12)]
     rounds = 25
 
@@ -668,15 +669,16 @@ def test_everything_at_once_loses_and_blocks_nothing(store: ItemStore) -> None:
     def delete(seed: int) -> None:
         random = np.random.default_rng(seed)
         for _ in range(rounds):
-            store.delete(random.choice(pool))
+            other.delete(random.choice(pool))
 
-    def work(_: int) -> None:
+    def work(seed: int) -> None:
+        mine = other if seed % 2 else store
         for _ in range(rounds):
-            claims = claim(store, limit=5)
-            store.done({item_id: versions(claims)[item_id] for item_id in encode_all(store, claims)})
-            claims = claim(store, Stage.INDEX, limit=5)
-            fail(store, claims[:1])
-            store.done(versions(claims[1:]))
+            claims = claim(mine, limit=5)
+            mine.done({item_id: versions(claims)[item_id] for item_id in encode_all(mine, claims)})
+            claims = claim(mine, Stage.INDEX, limit=5)
+            fail(mine, claims[:1])
+            mine.done(versions(claims[1:]))
 
     accept(store, *map(draft, pool))
     with ThreadPoolExecutor(8) as threads:
@@ -684,6 +686,18 @@ def test_everything_at_once_loses_and_blocks_nothing(store: ItemStore) -> None:
         for job in jobs:
             job.result(timeout=120)
     assert sum(store.counts().values()) == len(pool)
+    other.close()
+
+
+def test_the_same_new_items_in_opposite_orders(store: ItemStore, url: str, clock: Clock) -> None:
+    other = SqlItemStore(url, clock=clock)
+    for number in range(5):
+        drafts = [draft(f"{number}-{n}") for n in range(300)]
+        with ThreadPoolExecutor(2) as threads:
+            jobs = [threads.submit(accept, store, *drafts), threads.submit(accept, other, *reversed(drafts))]
+            given = [{answer.item_id: answer.version for answer in job.result(timeout=60)} for job in jobs]
+        assert all({given[0][item_id], given[1][item_id]} == {1, 2} for item_id in given[0])
+    other.close()
 
 
 PUT_FOR_EVER = """

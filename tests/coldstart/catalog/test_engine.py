@@ -1,0 +1,75 @@
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from coldstart.catalog import open_item_store
+from coldstart.catalog.engine import Database
+from coldstart.errors import InvalidInput, Unavailable
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "made" / "when needed" / "catalog.sqlite3"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{path}?timeout=0.05")
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize(("durable", "synchronous"), [(False, 1), (True, 2)])
+def test_what_a_caller_is_told_survives_a_power_cut(database: Database, durable: bool, synchronous: int) -> None:
+    with database.write(durable=durable) as tx:
+        assert tx.execute(text("PRAGMA synchronous")).scalar_one() == synchronous
+        assert tx.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+        assert tx.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
+
+
+def test_an_exception_rolls_back(database: Database) -> None:
+    with pytest.raises(RuntimeError), database.write() as tx:
+        tx.execute(text("CREATE TABLE t (a)"))
+        raise RuntimeError
+    with database.read() as tx:
+        assert tx.execute(text("SELECT count(*) FROM sqlite_master")).scalar_one() == 0
+
+
+def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
+    with database.write() as writer:
+        writer.execute(text("CREATE TABLE t (a)"))
+        with database.read() as reader:
+            assert reader.execute(text("SELECT count(*) FROM sqlite_master")).scalar_one() == 0
+
+
+def test_a_database_locked_by_another_program_is_unavailable(database: Database, path: Path) -> None:
+    with database.read():
+        pass
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match="locked"), database.write():
+        pass
+    other.close()
+    with database.write():
+        pass
+
+
+def test_a_file_that_is_no_database_is_unavailable(database: Database, path: Path) -> None:
+    path.write_bytes(b"not a database, " * 100)
+    with pytest.raises(Unavailable, match="not a database"), database.read():
+        pass
+
+
+def test_a_server_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="does not answer"):
+        open_item_store(f"postgresql://nobody@/catalog?host={tmp_path}")
+
+
+@pytest.mark.parametrize("url", ["", "catalog.sqlite3", "sqlite://", "sqlite:///:memory:", "mysql://u:secret@h/d"])
+def test_a_url_that_cannot_be_used_says_which_can(url: str) -> None:
+    with pytest.raises(InvalidInput, match="sqlite:///FILE") as caught:
+        open_item_store(url)
+    assert "secret" not in str(caught.value)

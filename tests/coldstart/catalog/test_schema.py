@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from coldstart.catalog.engine import Database
+from coldstart.catalog.models import metadata
+from coldstart.catalog.schema import alembic_config, migrate
+from coldstart.errors import Conflict
+from tests import servers
+
+
+def agrees(url: str) -> None:
+    database = Database(url)
+    migrate(database)
+    migrate(database)
+    with database.read() as tx:
+        context = MigrationContext.configure(tx, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    with database.write() as tx:
+        command.downgrade(alembic_config(tx), "base")
+        assert inspect(tx).get_table_names() == ["alembic_version"]
+    database.close()
+
+
+def test_models_and_migrations_agree_on_sqlite(tmp_path: Path) -> None:
+    agrees(f"sqlite:///{tmp_path}/catalog.sqlite3")
+
+
+def test_models_and_migrations_agree_on_postgresql() -> None:
+    with servers.postgresql() as url:
+        agrees(url)
+
+
+def test_tables_of_a_newer_version_are_refused_and_left_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/catalog.sqlite3")
+    migrate(database)
+    with database.write() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Conflict, match="9999"):
+        migrate(database)
+    with database.read() as tx:
+        assert tx.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
+    database.close()
