@@ -4,9 +4,11 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,6 +100,26 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     index.upsert([point("gone", 1)])
     assert index.fetch(["gone"]) == {}
     store.close()
+
+
+def test_no_write_comes_between_the_check_and_the_write(store: EdgeIndexStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = store.create("v1", DIM)
+    older_checked, newer_written = threading.Event(), threading.Event()
+
+    def slow_flags(payload: Mapping[str, Any]) -> list[str]:
+        if payload["version"] == 1:  # the older write has compared versions and is about to be applied
+            older_checked.set()
+            newer_written.wait(0.2)
+        return []
+
+    monkeypatch.setattr("coldstart.index.edge.flags", slow_flags)
+    older = threading.Thread(target=index.upsert, args=([point("a", 1)],))
+    older.start()
+    assert older_checked.wait(30)
+    index.upsert([point("a", 2)])
+    newer_written.set()
+    older.join()
+    assert index.fetch(["a"])["a"].version == 2
 
 
 def test_a_second_process_is_refused(store: EdgeIndexStore, tmp_path: Path) -> None:
