@@ -20,14 +20,18 @@ class Telemetry:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         self.items = Counter(
-            "coldstart_items", "Items by what became of a try: retrievable, deleted, encoded, stale, failed",
-            ["outcome"], registry=self.registry,
+            "coldstart_items",
+            "Items by what became of a try: retrievable, deleted, encoded, stale, failed",
+            ["outcome"],
+            registry=self.registry,
         )
         self.picture_errors = Counter(
             "coldstart_picture_errors", "Pictures that could not be used", registry=self.registry
         )
         self.time_to_recommendable = Histogram(
-            "coldstart_time_to_recommendable_seconds", "From accepted to retrievable", buckets=_TTR,
+            "coldstart_time_to_recommendable_seconds",
+            "From accepted to retrievable",
+            buckets=_TTR,
             registry=self.registry,
         )
         self.step_seconds = Histogram(

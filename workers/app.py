@@ -7,7 +7,7 @@ or late without harm; what the settings secure is that a broker's ordinary misfo
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue
 
 ENCODE = "encode"
 INDEX = "index"
@@ -25,7 +25,9 @@ CONNECT_TIMEOUT_S = 2.0
 
 def make_app(broker_url: str) -> Celery:
     """A Celery application on the broker; ``memory://`` reaches only the threads of this process."""
-    app = Celery("coldstart", broker=broker_url, set_as_current=False)
+    # Without a host, kombu warns at every connection that it takes this one.
+    broker = "memory://localhost/" if broker_url == MEMORY else broker_url
+    app = Celery("coldstart", broker=broker, set_as_current=False)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -37,7 +39,7 @@ def make_app(broker_url: str) -> Celery:
         task_reject_on_worker_lost=True,
         task_time_limit=TASK_LIMIT_S,
         task_soft_time_limit=TASK_SOFT_LIMIT_S,
-        task_queues=[Queue(name, routing_key=name, queue_arguments=_queue_arguments(broker_url)) for name in QUEUES],
+        task_queues=[_queue(name, broker_url) for name in QUEUES],
         task_default_queue=ENCODE,
         task_create_missing_queues=False,
         task_publish_retry=False,
@@ -61,11 +63,11 @@ def make_app(broker_url: str) -> Celery:
     return app
 
 
-def _queue_arguments(broker_url: str) -> dict[str, Any]:
+def _queue(name: str, broker_url: str) -> Queue:
     """RabbitMQ's queues are replicated and bounded; other brokers take no arguments."""
-    if not broker_url.startswith("amqp"):
-        return {}
-    return {"x-queue-type": "quorum", "x-max-length": 10_000, "x-overflow": "drop-head"}
+    bounded = {"x-queue-type": "quorum", "x-max-length": 10_000, "x-overflow": "drop-head"}
+    arguments = bounded if broker_url.startswith("amqp") else {}
+    return Queue(name, routing_key=name, queue_arguments=arguments)  # type: ignore[no-untyped-call]
 
 
 def _transport_options(broker_url: str) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
-from adapters.serving import ServedAdapter
 from PIL.Image import Image
 from PIL.Image import new as new_image
 
+from adapters.serving import ServedAdapter
 from coldstart.catalog import Claim, Embeddings, Encoded
 from coldstart.clean import compose_text
 from coldstart.entities import ExternalId
@@ -47,6 +47,11 @@ class BatchEncoder:
         """Have the models ready; raises what keeps them from it."""
         self._models.text.get()
         self._models.image.get()
+
+    @property
+    def opened(self) -> bool:
+        """Whether any model is loaded."""
+        return self._models.text.made or self._models.image.made
 
     def warm_up(self) -> Matrix:
         """Served vectors [1, D] of nothing in particular: the first batch of a model is slow, and may fail."""

@@ -112,9 +112,7 @@ class Ingestor:
         claims = [claim for claim, _ in points]
         with self._telemetry.step("index"):
             outcomes = isolate(upsert, [point for _, point in points])
-        written = [
-            claim for claim, outcome in zip(claims, outcomes, strict=True) if not isinstance(outcome, Exception)
-        ]
+        written = [claim for claim, outcome in zip(claims, outcomes, strict=True) if not isinstance(outcome, Exception)]
         self._done(written, outcome="retrievable")
         for claim in written:
             self._telemetry.time_to_recommendable.observe(max(0.0, self._clock() - claim.record.accepted_at))

@@ -4,10 +4,12 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from adapters.artifact import EncoderName
 from adapters.serving import ServedAdapter
 from coldstart.clean import clean_text
 from coldstart.encoders import ImageEncoder, TextEncoder, open_image_encoder, open_text_encoder
 from coldstart.errors import Conflict, InvalidInput, Unavailable
+from coldstart.settings import Settings
 from coldstart.vectors import Vector
 from workers.isolation import Lazy
 
@@ -49,28 +51,27 @@ class Models:
         if not self._reading.acquire(timeout=SENTENCE_PATIENCE_S):
             raise Unavailable("too many sentences wait to be encoded", subject="preferences", remedy="Try again later")
         try:
-            return self._reader.get().encode([words])[0]
+            vector: Vector = self._reader.get().encode([words])[0]
+            return vector
         finally:
             self._reading.release()
 
 
-def models_of(adapter: ServedAdapter, *, threads: int) -> Models:
+def models_of(adapter: ServedAdapter, settings: Settings) -> Models:
     """The encoders that the adapter was trained with; opening them raises `Conflict` where they are others by now."""
+    text, image = adapter.artifact.text, adapter.artifact.image
+    runtime, cache, threads = settings.encoder_runtime, settings.cache, settings.threads
     return Models(
-        lambda: _same(
-            open_text_encoder(adapter.text_model, threads=threads), adapter.text_model, adapter.text_fingerprint
-        ),
-        lambda: _same(
-            open_image_encoder(adapter.image_model, threads=threads), adapter.image_model, adapter.image_fingerprint
-        ),
+        lambda: _same(open_text_encoder(text.model, runtime=runtime, cache=cache, threads=threads), text),
+        lambda: _same(open_image_encoder(image.model, runtime=runtime, cache=cache, threads=threads), image),
     )
 
 
-def _same(encoder: E, name: str, fingerprint: str) -> E:
-    if encoder.fingerprint != fingerprint:
+def _same(encoder: E, trained: EncoderName) -> E:
+    if encoder.fingerprint != trained.fingerprint:
         raise Conflict(
-            f"the encoder is {encoder.fingerprint}, the adapter was trained with {fingerprint}",
-            subject=name,
+            f"the encoder is {encoder.fingerprint}, the adapter was trained with {trained.fingerprint}",
+            subject=trained.model,
             remedy="Install the encoder's package at the version of the training, or train the adapter again",
         )
     return encoder

@@ -45,9 +45,7 @@ class PictureReader:
             return None, None
         try:
             data = read_picture(source, root=None, fetcher=self._fetcher, max_bytes=self._max_bytes)
-            picture = decode_picture(
-                data, subject=item.item_id, max_pixels=self._max_pixels, max_bytes=self._max_bytes
-            )
+            picture = decode_picture(data, subject=item.item_id, max_pixels=self._max_pixels, max_bytes=self._max_bytes)
         except ColdstartError as error:
             return None, str(error)
         return picture, None

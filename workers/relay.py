@@ -26,9 +26,7 @@ class Relay:
         Pause between two looks for rows left behind by a lost message, a killed worker or a retry delay.
     """
 
-    def __init__(
-        self, due: Mapping[str, Callable[[], int]], wake: Callable[[str], bool], *, every_s: float
-    ) -> None:
+    def __init__(self, due: Mapping[str, Callable[[], int]], wake: Callable[[str], bool], *, every_s: float) -> None:
         self._due, self._send, self._every_s = due, wake, every_s
         self._changed = threading.Condition()
         self._asked: set[str] = set()

@@ -5,14 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-import numpy as np
-from adapters.serving import ServedAdapter
 from celery import Celery
 
-from coldstart.catalog import ItemStore, Stage, open_item_store
+from adapters.serving import ServedAdapter
+from coldstart.catalog import ItemStore, Stage, Status, open_item_store
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
-from coldstart.entities import ExternalId
 from coldstart.errors import InvalidInput
 from coldstart.index import VectorIndex, open_index_store
 from coldstart.recommend import Recommender
@@ -84,7 +82,8 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         adapter = ServedAdapter.load(settings.adapter_dir)
         index = _open_index(stack, settings, adapter)
         store = _open_store(stack, settings)
-        models = models_of(adapter, threads=settings.threads)
+        _recover(settings, store, index, adapter.version)
+        models = models_of(adapter, settings)
         encoder = BatchEncoder(adapter, models, _pictures(settings))
         ingestor = _ingestor(settings, store, index, encoder, telemetry)
         app = make_app(settings.broker_url)
@@ -99,7 +98,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             users=adapter,
             store=store,
             encode_preferences=models.embed_sentence,
-            trained_clicks=_clicks(adapter),
+            trained_clicks=adapter.clicks_by_item,
             adapter_version=adapter.version,
             telemetry=telemetry,
         )
@@ -130,7 +129,7 @@ def open_worker(settings: Settings) -> Iterator[tuple[Celery, tuple[str, ...]]]:
         adapter = ServedAdapter.load(settings.adapter_dir)
         index = _open_index(stack, settings, adapter) if settings.qdrant_url else None
         store = _open_store(stack, settings)
-        encoder = BatchEncoder(adapter, models_of(adapter, threads=settings.threads), _pictures(settings))
+        encoder = BatchEncoder(adapter, models_of(adapter, settings), _pictures(settings))
         ingestor = _ingestor(settings, store, index, encoder, telemetry)
         app = make_app(settings.broker_url)
         relay = _start_relay(stack, settings, app, store, telemetry)
@@ -160,6 +159,22 @@ def _open_store(stack: ExitStack, settings: Settings) -> ItemStore:
     return store
 
 
+def _recover(settings: Settings, store: ItemStore, index: VectorIndex, version: str) -> None:
+    """Put right what a killed process, a new adapter or a lost index left behind."""
+    alone = [
+        *([Stage.ENCODE] if settings.broker_url.startswith(MEMORY) else []),
+        *([Stage.INDEX] if settings.qdrant_url is None else []),
+    ]
+    for stage in alone:
+        if leases := store.expire_leases(stage):
+            _log.warning("taken over from a process that died", extra={"stage": stage, "items": leases})
+    if items := store.requeue(Stage.ENCODE, adapter_version=version):
+        _log.warning("to be encoded for another adapter", extra={"items": items, "adapter_version": version})
+    if index.count() < store.counts()[Status.RETRIEVABLE]:
+        items = store.requeue(Stage.INDEX, adapter_version=version)
+        _log.warning("to be written again to an index that lost items", extra={"items": items})
+
+
 def _pictures(settings: Settings) -> PictureReader:
     fetcher = Fetcher(settings.image_hosts, max_bytes=settings.max_image_bytes)
     return PictureReader(fetcher, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
@@ -179,9 +194,7 @@ def _ingestor(
     )
 
 
-def _start_relay(
-    stack: ExitStack, settings: Settings, app: Celery, store: ItemStore, telemetry: Telemetry
-) -> Relay:
+def _start_relay(stack: ExitStack, settings: Settings, app: Celery, store: ItemStore, telemetry: Telemetry) -> Relay:
     def due(stage: Stage) -> int:
         items = store.due(stage)
         telemetry.due.labels(stage).set(items)
@@ -195,9 +208,3 @@ def _start_relay(
     relay.start()
     stack.callback(relay.stop)
     return relay
-
-
-def _clicks(adapter: ServedAdapter) -> dict[ExternalId, int]:
-    """How often each warm item was clicked in training."""
-    counts = np.bincount(adapter.backbone.clicks.indices, minlength=len(adapter.backbone.items))
-    return dict(zip(adapter.backbone.items.ids, counts.tolist(), strict=True))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
-from adapters.serving import ServedAdapter
 
+from adapters.serving import ServedAdapter
 from coldstart.catalog import Accepted, Draft, Embeddings, Encoded, ItemStore
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
@@ -38,7 +38,7 @@ def seed(store: ItemStore, adapter: ServedAdapter, dataset: Dataset | None = Non
     """Accept every item of the data set, and of the backbone, that the catalogue has never held.
 
     Known items stay as they are, whatever the data set says: the catalogue may be newer. An item that only the backbone
-    knows comes in by its id, without a title.
+    knows comes in by its id alone, and a later data set may tell its title.
 
     Raises
     ------
@@ -51,7 +51,11 @@ def seed(store: ItemStore, adapter: ServedAdapter, dataset: Dataset | None = Non
     unlisted = (Item(item_id, "") for item_id in stored if items is None or item_id not in items.ids)
     total = Seeded()
     for part in batches((*listed, *unlisted), BATCH):
-        known = store.get_many([item.item_id for item in part])
+        known = {
+            item_id
+            for item_id, record in store.get_many([item.item_id for item in part]).items()
+            if dataset is None or record.item != Item(item_id, "")
+        }
         fresh = [_draft(item, dataset) for item in part if item.item_id not in known]
         embedded = [draft for draft in fresh if _any(stored.get(draft.item.item_id))]
         due = [draft for draft in fresh if not _any(stored.get(draft.item.item_id))]

@@ -19,14 +19,15 @@ DRAIN_S = 30.0
 def register(app: Celery, *, encode_due: Callable[[], int], apply_due: Callable[[], int]) -> None:
     """Bind the tasks to the functions that do a batch and say how many items it had."""
 
-    # Shared, the default, would hand these functions to every other application of the process.
-    @app.task(name=TASK_NAMES[ENCODE], shared=False)
     def encode() -> None:
         drain(encode_due)
 
-    @app.task(name=TASK_NAMES[INDEX], shared=False)
     def apply() -> None:
         drain(apply_due)
+
+    # Shared, the default, would hand these functions to every other application of the process.
+    app.task(name=TASK_NAMES[ENCODE], shared=False)(encode)
+    app.task(name=TASK_NAMES[INDEX], shared=False)(apply)
 
 
 def drain(step: Callable[[], int], *, seconds: float = DRAIN_S, clock: Callable[[], float] = time.monotonic) -> int:

@@ -56,9 +56,7 @@ def test_calls_that_come_while_one_is_sent_become_one(start: Callable[..., Relay
 
 def test_what_was_left_behind_is_woken_again_and_again(start: Callable[..., Relay]) -> None:
     sent: list[str] = []
-    start(
-        due={"encode": lambda: 1, "index": lambda: 0}, wake=lambda queue: sent.append(queue) or True, every_s=0.02
-    )
+    start(due={"encode": lambda: 1, "index": lambda: 0}, wake=lambda queue: sent.append(queue) or True, every_s=0.02)
     wait_until(lambda: len(sent) >= 3)
     assert set(sent) == {"encode"}
 

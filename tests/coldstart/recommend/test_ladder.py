@@ -117,9 +117,7 @@ def test_clicks_on_nothing_retrievable_fall_to_the_shelf_and_are_named(shop: Rec
 
 @pytest.mark.parametrize("request_", [Request(limit=3), Request(preferences="tea", limit=3)], ids=["shelf", "query"])
 def test_filter_and_exclusion_hold_on_every_rung(shop: Recommender, request_: Request) -> None:
-    narrowed = Request(
-        preferences=request_.preferences, limit=3, where={"attributes.shelf": "a"}, exclude=("assam",)
-    )
+    narrowed = Request(preferences=request_.preferences, limit=3, where={"attributes.shelf": "a"}, exclude=("assam",))
     assert set(ids(shop.recommend(narrowed))) == {"new-tea", "ristretto"}
 
 

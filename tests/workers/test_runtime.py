@@ -1,0 +1,209 @@
+"""The whole of it in one process and in two, with real encoders, store, index and broker: nothing accepted is lost."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.artifact import load_artifact, save_artifact
+from coldstart.catalog import Draft, Stage, Status
+from coldstart.entities import Item
+from coldstart.errors import Conflict, InvalidInput, NotFound
+from coldstart.recommend import Request
+from coldstart.settings import Settings
+from tests import servers
+from tests.toyshop import GREEN, Shop, make_shop, picture
+from tests.workers.toy import wait_until
+from workers.runtime import Runtime, open_runtime, open_worker
+
+ITEMS = 16  # of the toy shop
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return make_shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture
+def settings(shop: Shop, tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", adapter=shop.artifact, encoder_runtime="torch", relay_seconds=0.2)
+
+
+@pytest.fixture
+def runtime(settings: Settings, shop: Shop) -> Iterator[Runtime]:
+    with open_runtime(settings) as opened:
+        yield opened
+
+
+def put(runtime: Runtime, *drafts: Draft) -> None:
+    runtime.store.accept(drafts)
+    runtime.wake()
+
+
+def wait_for_all(runtime: Runtime, items: int) -> None:
+    wait_until(lambda: runtime.store.counts()[Status.RETRIEVABLE] == items, seconds=90, what=f"{items} retrievable")
+
+
+def test_a_new_tea_is_recommended_to_those_who_drink_tea(runtime: Runtime, shop: Shop) -> None:
+    seeded = runtime.seed(shop.dataset)
+    assert (seeded.embedded, seeded.due, seeded.known) == (ITEMS, 0, 0)
+    wait_for_all(runtime, ITEMS)
+    put(runtime, Draft(Item("sencha", "Sencha", "Sencha tea, loose leaves."), picture=picture(GREEN)))
+    wait_for_all(runtime, ITEMS + 1)
+
+    answer = runtime.recommender.recommend(Request(user_id="tea-user-0", limit=5))
+    assert answer.strategy == "history"
+    assert answer.adapter_version == runtime.adapter.version
+    rows = {row.item_id: row for row in answer.rows}
+    assert rows["sencha"].cold
+    assert not rows["tea-0"].cold  # one of the two teas that this user has not met
+    assert not set(runtime.adapter.seen("tea-user-0")) & set(rows)
+
+    assert runtime.recommender.similar("sencha", 3)[0].item_id.startswith("tea")
+    by_sentence = runtime.recommender.recommend(Request(preferences="loose leaf tea for a quiet afternoon", limit=3))
+    assert all(row.item_id.startswith(("tea", "sencha")) for row in by_sentence.rows)
+    by_click = runtime.recommender.recommend(Request(clicked=("sencha",), limit=3))
+    assert all(row.item_id.startswith("tea") for row in by_click.rows)
+
+    runtime.store.delete("sencha")
+    runtime.wake_index()
+    wait_until(lambda: not runtime.index.fetch(["sencha"]))
+    answer = runtime.recommender.recommend(Request(user_id="tea-user-0", limit=5))
+    assert "sencha" not in [row.item_id for row in answer.rows]
+
+
+def test_seeding_brings_titles_pictures_and_embeddings_and_changes_nothing_the_second_time(
+    runtime: Runtime, shop: Shop
+) -> None:
+    runtime.seed(shop.dataset)
+    wait_for_all(runtime, ITEMS)
+    record = runtime.store.get("tea-1")
+    assert (record.item.title, record.cold, record.modalities) == ("Black", False, ("text", "image"))
+    assert runtime.store.picture("tea-1") == (shop.data / "images" / "tea-1.png").read_bytes()
+    again = runtime.seed(shop.dataset)
+    assert (again.embedded, again.due, again.known) == (0, 0, ITEMS)
+    assert runtime.store.get("tea-1").version == record.version
+
+
+def test_a_backbone_without_a_data_set_comes_in_by_ids_and_gets_its_titles_later(runtime: Runtime, shop: Shop) -> None:
+    assert runtime.seed().embedded == ITEMS
+    wait_for_all(runtime, ITEMS)
+    assert runtime.store.get("tea-1").item == Item("tea-1", "")
+    assert runtime.recommender.recommend(Request(user_id="tea-user-0", limit=1)).rows[0].item_id.startswith("tea")
+    runtime.seed(shop.dataset)
+    assert runtime.store.get("tea-1").item.title == "Black"
+
+
+def test_warming_up_needs_no_item(runtime: Runtime) -> None:
+    runtime.warm_up()
+
+
+def test_a_second_process_on_the_folder_is_refused(runtime: Runtime, settings: Settings) -> None:
+    with pytest.raises(Conflict, match=str(settings.index_dir)), open_runtime(settings):
+        pass
+
+
+def test_no_adapter_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="Train one"), open_runtime(Settings(data_dir=tmp_path)):
+        pass
+
+
+def test_a_worker_of_its_own_needs_a_broker(settings: Settings) -> None:
+    with pytest.raises(InvalidInput, match="COLDSTART_BROKER_URL"), open_worker(settings):
+        pass
+
+
+def test_a_lost_index_is_written_again_without_encoding(settings: Settings, shop: Shop) -> None:
+    with open_runtime(settings) as runtime:
+        runtime.seed(shop.dataset)
+        wait_for_all(runtime, ITEMS)
+    shutil.rmtree(settings.index_dir)
+    with open_runtime(settings) as runtime:
+        wait_for_all(runtime, ITEMS)
+        assert runtime.index.count() == ITEMS
+        assert not runtime.encoder.opened
+
+
+def test_another_adapter_gets_every_item_into_its_own_space(settings: Settings, shop: Shop, tmp_path: Path) -> None:
+    with open_runtime(settings) as runtime:
+        runtime.seed(shop.dataset)
+        wait_for_all(runtime, ITEMS)
+        before = runtime.index.fetch(["tea-0"])["tea-0"].vector
+    artifact = load_artifact(shop.artifact)
+    save_artifact(
+        artifact.adapter.with_scales(warm_content=0.1), tmp_path / "other", text=artifact.text, image=artifact.image,
+        backbone_dir=shop.artifact.parent / "backbone", card="",
+    )  # fmt: skip
+    with open_runtime(settings.model_copy(update={"adapter": tmp_path / "other"})) as runtime:
+        wait_for_all(runtime, ITEMS)
+        assert runtime.index.count() == ITEMS
+        assert runtime.store.get("tea-0").adapter_version == runtime.adapter.version
+        assert (runtime.index.fetch(["tea-0"])["tea-0"].vector != before).any()
+
+
+POST_AND_WAIT = """
+import sys, pathlib
+from coldstart.catalog import Draft
+from coldstart.entities import Item
+from coldstart.settings import Settings
+from workers.runtime import open_runtime
+with open_runtime(Settings.model_validate_json(sys.argv[1])) as runtime:
+    for n in range(100):
+        runtime.store.accept([Draft(Item(f"new-{n}", f"Tea number {n}"))])
+        runtime.wake()
+    print("accepted", flush=True)
+    while runtime.index.count() < 100:
+        print(runtime.index.count(), flush=True)
+"""
+
+
+def test_what_a_killed_process_accepted_becomes_retrievable_once(settings: Settings) -> None:
+    settings = settings.model_copy(update={"claim_batch": 4})
+    process = subprocess.Popen(
+        [sys.executable, "-c", POST_AND_WAIT, settings.model_dump_json()], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    with process.stdout as said:
+        assert next(said) == "accepted\n"
+        done = next(int(line) for line in said if 0 < int(line))
+        process.send_signal(signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+    assert done < 100
+    with open_runtime(settings) as runtime:
+        wait_for_all(runtime, 100)
+        assert runtime.index.count() == 100
+        assert {runtime.store.get(f"new-{n}").version for n in range(100)} == {1}
+        assert runtime.store.due(Stage.ENCODE) == runtime.store.due(Stage.INDEX) == 0
+
+
+WORK = """
+import sys
+from coldstart.settings import Settings
+from workers.main import run_worker
+run_worker(Settings.model_validate_json(sys.argv[1]))
+"""
+
+
+def test_workers_of_their_own_encode_for_the_service_that_owns_the_index(settings: Settings) -> None:
+    with servers.redis() as url:
+        settings = settings.model_copy(update={"broker_url": url, "embedded_worker": False})
+        worker = subprocess.Popen([sys.executable, "-c", WORK, settings.model_dump_json()], env=os.environ)
+        try:
+            with open_runtime(settings) as runtime:
+                put(runtime, *(Draft(Item(f"new-{n}", "A tea"), picture=picture()) for n in range(20)))
+                put(runtime, Draft(Item("broken", "A tea"), picture=b"junk"))
+                wait_for_all(runtime, 21)
+                assert runtime.index.count() == 21
+                assert runtime.store.get("broken").picture_error
+                assert not runtime.encoder.opened
+                runtime.store.delete("new-0")
+                runtime.wake_index()
+                wait_until(lambda: not runtime.index.fetch(["new-0"]))
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(20) == 0
