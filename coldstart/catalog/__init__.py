@@ -15,7 +15,7 @@ from coldstart.vectors import Vector
 
 
 class Status(StrEnum):
-    """Where an item stands, as ``GET /items/{id}`` shows it."""
+    """Where an item stands, as ``GET /items/{id}`` shows it: encoding from its first claim until the index has it."""
 
     PENDING = "pending"
     ENCODING = "encoding"
@@ -73,7 +73,10 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class ItemRecord:
-    """An item as stored. Times are Unix seconds, ``None`` for a step not reached at this version."""
+    """An item as stored. Times are Unix seconds, ``None`` for a step not reached at this version.
+
+    ``attempts`` counts the claims at the stage it is due for; 0 where nothing is due any more.
+    """
 
     item: Item
     version: int

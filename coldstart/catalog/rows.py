@@ -125,6 +125,8 @@ def check_draft(draft: Draft) -> None:
     """Raise `InvalidInput` for what no database takes, so that one bad draft does not fail the batch it came in."""
     item = draft.item
     check_id(item.item_id, kind="item_id")
+    if draft.source_version is not None and abs(draft.source_version) >= 2**63:
+        raise InvalidInput("the source_version does not fit into 64 bits", subject=item.item_id)
     for text in (item.title, item.text, item.image or "", *_texts(item)):
         check_text(text, subject=item.item_id)
     for name, value in item.attributes.items():

@@ -247,7 +247,7 @@ class TestAccept:
         assert isinstance(before, Accepted)
         assert isinstance(refused, InvalidInput)
         assert isinstance(after, Accepted)
-        assert store.get_many([bad.item_id] if "\0" not in bad.item_id else []) == {}
+        assert sum(store.counts().values()) == 2
 
     @pytest.mark.parametrize(
         "character", ["\\u0000", "é", "e\u0301", "🦊", "\u202e", "'; DROP TABLE items; --", "%s", "../"]
@@ -287,6 +287,10 @@ class TestSourceVersion:
         assert isinstance(store.accept([draft("a", source_version=5)])[0], Conflict)
         assert store.get("a").status is Status.DELETED
         assert accept(store, draft("a", source_version=6))[0].version == 4
+
+    def test_one_that_no_database_holds_is_refused(self, store: ItemStore) -> None:
+        assert isinstance(store.accept([draft("a", source_version=2**63)])[0], InvalidInput)
+        assert isinstance(store.accept([draft("a", source_version=2**63 - 1)])[0], Accepted)
 
     def test_within_a_batch_the_order_of_the_source_decides(self, store: ItemStore) -> None:
         first, second = store.accept(
@@ -870,5 +874,5 @@ def test_whatever_happens_every_item_is_retrievable_deleted_or_dead(new_url: Cal
 
     run_state_machine_as_test(
         Here,
-        settings=settings(max_examples=30, stateful_step_count=40, deadline=None, database=None, derandomize=True),
+        settings=settings(max_examples=20, stateful_step_count=40, deadline=None, database=None, derandomize=True),
     )
