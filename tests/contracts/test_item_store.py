@@ -621,6 +621,29 @@ class TestAcceptEncoded:
         assert (store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (0, 1500)
 
 
+class TestRequeue:
+    def test_a_lost_index_is_owed_everything_it_held(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("gone"))
+        deliver(store)
+        store.delete("gone")
+        deliver(store)
+        accept(store, draft("new"))
+        assert store.requeue(Stage.INDEX, adapter_version="adapter-1") == 1
+        assert store.requeue(Stage.INDEX, adapter_version="adapter-2") == 0
+        assert (store.get("a").status, store.get("a").version) == (Status.PENDING, 1)
+        [again] = claim(store, Stage.INDEX)
+        assert (ids([again]), again.vector is not None) == (["a"], True)
+
+    def test_another_adapter_is_owed_what_the_former_encoded_behind_what_is_new(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("gone"))
+        deliver(store)
+        store.delete("gone")
+        accept(store, draft("new"))
+        assert store.requeue(Stage.ENCODE, adapter_version="adapter-1") == 0
+        assert store.requeue(Stage.ENCODE, adapter_version="adapter-2") == 1
+        assert [ids(claim(store, limit=1)) for _ in range(3)] == [["new"], ["a"], []]
+
+
 def test_a_vector_that_is_not_finite_is_refused(store: ItemStore) -> None:
     accept(store, draft("a"))
     [claimed] = claim(store)
