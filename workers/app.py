@@ -25,9 +25,11 @@ CONNECT_TIMEOUT_S = 2.0
 
 def make_app(broker_url: str) -> Celery:
     """A Celery application on the broker; ``memory://`` reaches only the threads of this process."""
-    # Without a host, kombu warns at every connection that it takes this one.
-    broker = "memory://localhost/" if broker_url == MEMORY else broker_url
-    app = Celery("coldstart", broker=broker, set_as_current=False)
+    app = Celery("coldstart", set_as_current=False)
+    if is_in_process(broker_url):
+        app.conf.update(broker_url="localhost", broker_transport="workers.inprocess:Transport")
+    else:
+        app.conf.update(broker_url=broker_url)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -63,6 +65,11 @@ def make_app(broker_url: str) -> Celery:
     return app
 
 
+def is_in_process(broker_url: str) -> bool:
+    """Whether the broker is this process: no other can be a worker then."""
+    return broker_url.startswith(MEMORY)
+
+
 def _queue(name: str, broker_url: str) -> Queue:
     """RabbitMQ's queues are replicated and bounded; other brokers take no arguments."""
     bounded = {"x-queue-type": "quorum", "x-max-length": 10_000, "x-overflow": "drop-head"}
@@ -72,9 +79,8 @@ def _queue(name: str, broker_url: str) -> Queue:
 
 def _transport_options(broker_url: str) -> dict[str, Any]:
     """What each transport calls its patience, in seconds."""
-    if broker_url.startswith("memory"):
-        # The default of a second would be most of the time to recommendable; this costs under 1 % of a core.
-        return {"polling_interval": 0.01}
+    if is_in_process(broker_url):
+        return {}
     if broker_url.startswith(("redis", "rediss", "sentinel")):
         return {
             "visibility_timeout": VISIBILITY_TIMEOUT_S,

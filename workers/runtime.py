@@ -16,7 +16,7 @@ from coldstart.index import VectorIndex, open_index_store
 from coldstart.recommend import Recommender
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
-from workers.app import ENCODE, INDEX, MEMORY, QUEUES, make_app
+from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
 from workers.embedded import EmbeddedWorker
 from workers.encoding import BatchEncoder
 from workers.ingest import Ingestor
@@ -91,7 +91,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         relay = _start_relay(stack, settings, app, store, telemetry)
         worker = EmbeddedWorker(app, QUEUES if settings.embedded_worker else [INDEX])
         # A broker that is away must not keep the service from starting; the worker goes on looking for it.
-        worker.start(wait=settings.broker_url.startswith(MEMORY))
+        worker.start(wait=is_in_process(settings.broker_url))
         stack.callback(worker.stop)
         recommender = Recommender(
             index=index,
@@ -119,7 +119,7 @@ def open_worker(settings: Settings) -> Iterator[tuple[Celery, tuple[str, ...]]]:
     InvalidInput
         Where the settings name no broker and database that processes can share.
     """
-    if settings.broker_url.startswith(MEMORY):
+    if is_in_process(settings.broker_url):
         raise InvalidInput(
             "a separate worker needs a broker", subject="broker_url",
             remedy="Set COLDSTART_BROKER_URL to redis://... or amqp://... for service and workers",
@@ -162,7 +162,7 @@ def _open_store(stack: ExitStack, settings: Settings) -> ItemStore:
 def _recover(settings: Settings, store: ItemStore, index: VectorIndex, version: str) -> None:
     """Put right what a killed process, a new adapter or a lost index left behind."""
     alone = [
-        *([Stage.ENCODE] if settings.broker_url.startswith(MEMORY) else []),
+        *([Stage.ENCODE] if is_in_process(settings.broker_url) else []),
         *([Stage.INDEX] if settings.qdrant_url is None else []),
     ]
     for stage in alone:
