@@ -124,6 +124,20 @@ def install(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_on_invalid)
     app.exception_handler(HTTPException)(_on_http)
     app.exception_handler(Exception)(_on_unforeseen)
+    _document(app)
+
+
+def _document(app: FastAPI) -> None:
+    """Put the schema that `documented` refers to into the OpenAPI document."""
+    openapi = app.openapi
+
+    def with_problem() -> dict[str, Any]:
+        document = openapi()
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"] |= problem.pop("$defs") | {"Problem": problem}
+        return document
+
+    app.openapi = with_problem  # type: ignore[method-assign]
 
 
 def _field(error: Mapping[str, Any]) -> str:

@@ -86,11 +86,24 @@ class ItemBody(Body):
 class BatchItem(ItemBody):
     """An item of a batch."""
 
+    model_config = ConfigDict(json_schema_extra=None)
+
     item_id: Id
 
 
 class BatchBody(Body):
     """Items, each accepted or refused by itself."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "items": [
+                    {"item_id": "sku-17", "title": "Walnut desk lamp", "attributes": {"price": 59.0}},
+                    {"item_id": "sku-18", "title": "Linen shade", "image": "https://images.example/sku-18.jpg"},
+                ]
+            }
+        }
+    )
 
     items: Annotated[list[SkipValidation[BatchItem]], Field(min_length=1, max_length=MAX_BATCH)]
 

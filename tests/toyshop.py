@@ -39,14 +39,14 @@ def picture(colour: tuple[int, int, int] = GREEN, side: int = 64) -> bytes:
     return buffer.getvalue()
 
 
-def make_shop(folder: Path) -> Shop:
-    """Write the shop, and a closed-form adapter on real encoders beside it; takes seconds, most of them imports."""
+def make_shop(folder: Path, *, cache: Path) -> Shop:
+    """Write the shop, and a closed-form adapter on real encoders beside it; quick once the cache has the encoders."""
     data = folder / "shop"
     _write_tables(data)
     dataset = read_dataset(data)
     backbone = _backbone(dataset)
     backbone.save(folder / "backbone")
-    text, image = open_text_encoder(), open_image_encoder()
+    text, image = open_text_encoder(cache=cache), open_image_encoder(cache=cache)
     contents = embed_items(dataset, text=text, image=image).contents
     adapter = fit(backbone, contents, config=AdapterConfig(neighbours=4, image_dim=4, content_dim=8))
     save_artifact(

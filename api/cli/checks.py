@@ -157,13 +157,13 @@ def _index(settings: Settings, adapter: ServedAdapter) -> Finding:
 
 
 def _encoders(settings: Settings, adapter: ServedAdapter) -> Finding:
-    models = models_of(adapter, threads=settings.threads)
+    models = models_of(adapter, settings)
     text = models.text.get().encode(["a walnut desk lamp"])
     image = models.image.get().encode([Image.new("RGB", (64, 64))])
     if not (np.isfinite(text).all() and np.isfinite(image).all()):
         return Finding(State.FAIL, "encoders", "they give numbers that are not finite", "Install their packages again")
     return Finding(
-        State.OK, "encoders", f"{adapter.text_model} and {adapter.image_model} encode, as the adapter knows them"
+        State.OK, "encoders", f"{adapter.artifact.text.model} and {adapter.artifact.image.model} encode, as the adapter knows them"
     )
 
 

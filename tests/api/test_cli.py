@@ -1,0 +1,158 @@
+"""The command line: flags, clear refusals, a service in a process of its own, and the examination."""
+
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from api.cli import app
+from api.cli.serve import listen
+from coldstart.errors import Conflict
+from coldstart.settings import Settings
+from tests.toyshop import Shop
+from tests.workers.toy import wait_until
+
+Run = CliRunner().invoke
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No settings file, variable or cache of this machine takes part, and the log goes where it went before."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("COLDSTART_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLDSTART_CACHE_DIR", str(cache))
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@contextmanager
+def serving(shop: Shop, data_dir: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``coldstart serve`` on a free port, once it says where it is."""
+    command = [sys.executable, "-m", "api.cli", "serve", "--data-dir", str(data_dir), "--adapter", str(shop.artifact)]
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [*command, "--port", "0", "--log-level", "WARNING", *more], stdout=subprocess.PIPE, text=True, cwd=root
+    )
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://[\d.:]+", process.stdout.readline())
+        assert found, "the service ended before it listened"
+        yield process, found.group()
+    finally:
+        process.terminate()
+        process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def test_every_setting_is_a_flag() -> None:
+    text = Run(app, ["serve", "--help"], env={"COLUMNS": "300"}).output
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in text
+
+
+def test_help_needs_none_of_the_heavy_parts() -> None:
+    code = "import sys, api.cli; print({'torch', 'fastapi', 'celery', 'qdrant_edge', 'polars'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.stdout == "set()\n", done.stderr
+
+
+def test_a_missing_adapter_is_one_line_that_says_how_to_get_one(tmp_path: Path) -> None:
+    result = Run(app, ["serve", "--data-dir", str(tmp_path / "new"), "--port", "0"])
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1
+    assert "coldstart train adapter" in result.stderr and "coldstart demo" in result.stderr
+
+
+def test_a_port_in_use_says_what_to_do(tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        result = Run(app, ["serve", "--port", str(taken.getsockname()[1])])
+        assert result.exit_code == 2 and "in use" in result.stderr and "--port" in result.stderr
+        with pytest.raises(Conflict):
+            listen(*taken.getsockname())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "words"),
+    [
+        (["serve"], {"COLDSTART_PROT": "1"}, ("COLDSTART_PROT", "Did you mean 'port'?")),
+        (["serve", "--port", "70000"], {}, ("--port", "port", "65535")),
+        (["serve", "--config", "missing.toml"], {}, ("missing.toml", "does not exist")),
+        (["serve", "--data", "missing", "--port", "0"], {}, ("missing", "does not exist")),
+        (["worker"], {}, ("broker",)),
+    ],
+)
+def test_bad_settings_are_refused_by_name(arguments: list[str], env: dict[str, str], words: tuple[str, ...]) -> None:
+    result = Run(app, arguments, env=env)
+    assert result.exit_code == 2 and "Traceback" not in result.output
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_flags_win_over_variables_and_files(tmp_path: Path) -> None:
+    (tmp_path / "coldstart.toml").write_text('claim_batch = 8\nthreads = 2\nlog_level = "ERROR"\n')
+    env = {"COLDSTART_THREADS": "3", "COLDSTART_IMAGE_HOSTS": "a.example,b.example"}
+    settled = json.loads(Run(app, ["doctor", "--json", "--claim-batch", "4"], env=env).stdout)[1]["what"]
+    for line in (
+        "claim_batch = 4 from --claim-batch",
+        "threads = 3 from COLDSTART_THREADS",
+        "log_level = ERROR from coldstart.toml",
+        "image_hosts = ('a.example', 'b.example') from COLDSTART_IMAGE_HOSTS",
+    ):
+        assert line in settled
+
+
+def test_secrets_are_not_printed() -> None:
+    result = Run(app, ["doctor", "--broker-url", "redis://user:hunter2@127.0.0.1:1/0", "--qdrant-api-key", "hunter2"])
+    assert "hunter2" not in result.output and "qdrant_api_key from --qdrant-api-key" in result.output
+
+
+def test_serve_loads_data_refuses_a_second_owner_and_ends_politely(shop: Shop, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with serving(shop, data_dir, "--data", str(shop.data)) as (process, url):
+        wait_until(lambda: httpx.get(f"{url}/health/ready").status_code == 200, seconds=60, what="readiness")
+        wait_until(lambda: httpx.get(f"{url}/status").json()["counts"]["retrievable"] == 16, what="the data")
+        second = Run(app, ["serve", "--data-dir", str(data_dir), "--adapter", str(shop.artifact), "--port", "0"])
+        assert second.exit_code == 2 and f"in use by process {process.pid}" in second.stderr
+        looked = Run(app, ["doctor", "--data-dir", str(data_dir), "--adapter", str(shop.artifact)])
+        assert looked.exit_code == 0 and f"in use by process {process.pid}" in looked.stdout
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    healthy = Run(app, ["doctor", "--json", "--data-dir", str(data_dir), "--adapter", str(shop.artifact)])
+    findings = {each["subject"]: each for each in json.loads(healthy.stdout)}
+    assert {each["state"] for each in findings.values()} == {"ok"}, findings
+    assert findings["index"]["what"].startswith("16 points")
+
+
+def test_a_killed_service_keeps_what_it_accepted(shop: Shop, tmp_path: Path) -> None:
+    with serving(shop, tmp_path) as (process, url):
+        for n in range(20):
+            assert httpx.put(f"{url}/items/kept-{n}", json={"title": f"Kept {n}"}).status_code == 202
+        process.kill()
+        process.wait(10)
+    with serving(shop, tmp_path) as (_, url):
+        wait_until(
+            lambda: httpx.get(f"{url}/status").json()["counts"]["retrievable"] == 20, seconds=60, what="all retrievable"
+        )
+
+
+def test_the_examination_fails_where_something_is_broken(shop: Shop, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / "catalog.sqlite3").write_bytes(b"this is no database" * 100)
+    arguments = ["doctor", "--json", "--data-dir", str(data_dir), "--broker-url", "redis://127.0.0.1:1/0"]
+    result = Run(app, arguments)
+    states = {each["subject"]: each["state"] for each in json.loads(result.stdout)}
+    assert result.exit_code == 1
+    assert states["database"] == states["adapter"] == states["broker"] == "fail" and states["folder"] == "ok"

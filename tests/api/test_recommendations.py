@@ -1,0 +1,112 @@
+"""Lists for a known user, for clicks, for a sentence, for nobody, and what is not a request."""
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+
+def kinds(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [row["item_id"].partition("-")[0] for row in answer.json()["rows"]]
+
+
+def test_a_known_user_gets_the_unseen_of_their_kind_first(http: httpx.Client) -> None:
+    for kind in ("tea", "tool"):
+        answer = http.get(f"/users/{kind}-user-1/recommendations", params={"limit": 2})
+        assert answer.json()["strategy"] == "history" and answer.json()["degraded"] is False
+        rows = http.post("/recommendations", json={"user_id": f"{kind}-user-1", "filter": {"cold": False}, "limit": 2})
+        assert kinds(rows) == [kind, kind]
+        # Everybody clicked six of the eight of their kind.
+        assert {row["item_id"] for row in rows.json()["rows"]} == {f"{kind}-3", f"{kind}-7"}
+
+
+def test_the_answer_says_how_it_was_made(http: httpx.Client, service: Any) -> None:
+    answer = http.get("/users/tea-user-0/recommendations", params={"limit": 1}).json()
+    assert set(answer) == {"rows", "strategy", "adapter_version", "degraded", "ignored"}
+    assert answer["adapter_version"] == service.runtime.adapter.version
+    assert answer["rows"][0]["reason"]
+
+
+def test_clicked_items_and_a_sentence_each_make_a_query(http: httpx.Client) -> None:
+    warm = {"cold": False}
+    clicked = http.post("/recommendations", json={"clicked": ["tool-1", "tool-2"], "limit": 3, "filter": warm})
+    assert kinds(clicked) == ["tool"] * 3 and clicked.json()["strategy"] == "clicks"
+    assert not {"tool-1", "tool-2"} & {row["item_id"] for row in clicked.json()["rows"]}
+    sentence = http.post("/recommendations", json={"preferences": "loose leaf tea", "limit": 3, "filter": warm})
+    assert kinds(sentence) == ["tea"] * 3 and sentence.json()["strategy"] == "preferences"
+    both = http.post("/recommendations", json={"clicked": ["tea-1"], "preferences": "a hammer", "limit": 3}).json()
+    assert both["strategy"] == "clicks+preferences"
+
+
+def test_clicks_on_unknown_items_are_named_and_ignored(http: httpx.Client) -> None:
+    answer = http.post("/recommendations", json={"clicked": ["tool-1", "never-heard-of"]}).json()
+    assert answer["ignored"] == ["never-heard-of"] and answer["strategy"] == "clicks"
+
+
+@pytest.mark.parametrize("user_id", ["stranger", "né/🍵", "x/recommendations", "100%"])
+def test_nobody_in_particular_gets_what_is_popular(http: httpx.Client, user_id: str) -> None:
+    answer = http.get(f"/users/{quote(user_id, safe='')}/recommendations", params={"limit": 3}).json()
+    assert answer["strategy"] == "popular" and len(answer["rows"]) == 3
+    assert http.post("/recommendations", json={}).json()["strategy"] == "popular"
+
+
+def test_filters_and_exclusions_hold(http: httpx.Client) -> None:
+    wanted = {"attributes.kind": ["tool", "lamp"], "attributes.price": {"gte": 4.5, "lt": 7}}
+    rows = http.post("/recommendations", json={"user_id": "tea-user-0", "filter": wanted}).json()["rows"]
+    assert {row["item_id"] for row in rows} == {"tool-1", "tool-2", "tool-3"}
+    rows = http.post("/recommendations", json={"user_id": "tea-user-0", "filter": wanted, "exclude": ["tool-2"]})
+    assert {row["item_id"] for row in rows.json()["rows"]} == {"tool-1", "tool-3"}
+
+
+def test_reasons_can_be_left_out(http: httpx.Client) -> None:
+    rows = http.post("/recommendations", json={"clicked": ["tea-1"], "explain": False}).json()["rows"]
+    assert rows and all(row["reason"] is None for row in rows)
+
+
+def test_a_reported_click_moves_a_newcomer_at_once(http: httpx.Client) -> None:
+    assert http.get("/users/newcomer/recommendations").json()["strategy"] == "popular"
+    events = [{"event_id": f"newcomer-{n}", "user_id": "newcomer", "item_id": f"tool-{n}"} for n in (0, 1)]
+    assert http.post("/events", json={"events": events}).json() == {"recorded": 2, "duplicates": 0}
+    answer = http.post("/recommendations", json={"user_id": "newcomer", "limit": 3, "filter": {"cold": False}})
+    assert answer.json()["strategy"] == "clicks" and kinds(answer) == ["tool"] * 3
+    assert not {"tool-0", "tool-1"} & {row["item_id"] for row in answer.json()["rows"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"limit": False}, "body.limit"),
+        ({"limit": 1.0}, "body.limit"),
+        ({"limit": 0}, "body.limit"),
+        ({"limit": 1001}, "body.limit"),
+        ({"user_id": ""}, "body.user_id"),
+        ({"user_id": "x" * 257}, "body.user_id"),
+        ({"user_id": 7}, "body.user_id"),
+        ({"clicked": "tea-1"}, "body.clicked"),
+        ({"clicked": ["tea-1", None]}, "body.clicked.1"),
+        ({"preferences": " "}, "body.preferences"),
+        ({"diversty": 1}, "body.diversty"),
+        ({"filter": {"cold": None}}, "body.filter.cold"),
+        ({"filter": {"price": {"above": 3}}}, "body.filter.price"),
+    ],
+)
+def test_what_is_not_a_request_is_refused_by_field(http: httpx.Client, body: Any, field: str) -> None:
+    answer = http.post("/recommendations", json=body)
+    assert answer.status_code == 422
+    assert all(error["field"].startswith(field) for error in answer.json()["errors"]), answer.text
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"attributes..kind": "tea"}, {'a"b': 1}, {"attributes.price": {}}, {"attributes.price": {"gt": None}}]
+)
+def test_a_filter_that_cannot_be_read_is_refused_with_its_path(http: httpx.Client, wanted: Any) -> None:
+    answer = http.post("/recommendations", json={"clicked": ["tea-1"], "filter": wanted})
+    assert answer.status_code == 422 and next(iter(wanted)) in answer.text.replace('\\"', '"')
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "many", "true", "1e2"])
+def test_a_bad_limit_is_refused(http: httpx.Client, limit: str) -> None:
+    answer = http.get("/users/tea-user-0/recommendations", params={"limit": limit})
+    assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "query.limit"
