@@ -34,7 +34,7 @@ export const similar = (id, limit) => call("GET", `${item(id)}/similar?limit=${l
 export const recommend = (query) => call("POST", "recommendations", query);
 export const pictureOf = (id, version) => `${item(id)}/image?v=${version}`;
 
-/** Join rows of a list with what the catalogue says about their items; an item that it does not hold is shown by its id. */
+/** Join rows of a list with what the catalogue says about their items. */
 export const describe = (rows) => Promise.all(rows.map(async (row) => {
   const record = await getItem(row.item_id).catch(() => ({}));
   return { ...record, ...row };

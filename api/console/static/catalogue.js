@@ -25,15 +25,17 @@ function pressed(button, on) {
 }
 
 function card(record, className = "") {
-  const pick = el("button", { type: "button", class: "icon-button pick", "aria-label": `Clicked: ${name(record)}`,
-    onclick: () => togglePick(record) });
+  const pick = el("button", {
+    type: "button",
+    class: "icon-button pick",
+    "aria-label": `Clicked: ${name(record)}`,
+    onclick: () => togglePick(record),
+  });
   pick.dataset.id = record.item_id;
   pressed(pick, picks.has(record.item_id));
-  const node = el("li", { class: `card ${className}` }, picture(record), badge(record),
-    el("div", { class: "card-body" },
-      el("h3", {}, el("button", { type: "button", class: "card-open", onclick: () => open(record.item_id) }, name(record))),
-      el("div", { class: "card-foot" }, byline(record))),
-    pick);
+  const title = el("button", { type: "button", class: "card-open", onclick: () => open(record.item_id) }, name(record));
+  const text = el("div", { class: "card-body" }, el("h3", {}, title), el("div", { class: "card-foot" }, byline(record)));
+  const node = el("li", { class: `card ${className}` }, picture(record), badge(record), text, pick);
   node.dataset.id = record.item_id;
   return node;
 }

@@ -1,7 +1,7 @@
 // The only way this page makes elements. Strings become text nodes or attributes, never markup, so a title that
 // looks like a script is shown as what it is.
 
-/** Make an element: `on*` values are listeners, other values attributes; `true` is an empty attribute, empty values none. */
+/** Make an element. Functions are listeners, `true` is an empty attribute, `false` and nothing leave an attribute out. */
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -9,11 +9,14 @@ export function el(tag, attributes = {}, ...children) {
     if (typeof value === "function") node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(2).filter((child) => child || child === 0));
   return node;
 }
 
 export const byId = (id) => document.getElementById(id);
+
+/** Ids of a few users that the recommender knows. */
+export const sampleUsers = JSON.parse(byId("main").dataset.users);
 
 /** A clause as a sentence. */
 export const sentence = (clause) => clause.charAt(0).toUpperCase() + clause.slice(1).replace(/[.\s]*$/, ".");

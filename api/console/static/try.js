@@ -1,7 +1,7 @@
 // Ask for recommendations as three kinds of user, and show what answered.
 import * as api from "./api.js";
 import { picks, togglePick } from "./catalogue.js";
-import { byId, duration, el, sentence, showProblem } from "./dom.js";
+import { byId, duration, el, sampleUsers, sentence, showProblem } from "./dom.js";
 import { posted } from "./post.js";
 import { badge, name, open, picture } from "./view.js";
 
@@ -52,8 +52,8 @@ async function submit(event) {
     if (turn !== latest) return; // asked again meanwhile
     byId("try-result").replaceChildren(el("section", { class: "answer" },
       el("p", {}, "Answered from ", el("b", {}, answer.strategy.replaceAll("+", " + ")), ` in ${duration(took)}`),
-      answer.degraded && el("p", { class: "note" }, "A part of the question could not be used: what it needs did not answer."),
-      answer.ignored?.length > 0 && el("p", { class: "note" }, `Not retrievable, so not used: ${answer.ignored.join(", ")}.`),
+      answer.degraded && el("p", { class: "note" }, "A part of the question went unused: what it needs did not answer."),
+      answer.ignored.length > 0 && el("p", { class: "note" }, `Not retrievable, so unused: ${answer.ignored.join(", ")}.`),
       el("ol", { class: "ranked" }, rows.map((found, index) => row(found, index + 1)))));
     live.textContent = `${rows.length} recommendations, answered from ${answer.strategy}.`;
   } catch (problem) {
@@ -68,15 +68,27 @@ function showKind() {
   showPicks();
 }
 
+function chip(record) {
+  const remove = () => togglePick(record);
+  return el("li", { class: "chip" }, picture(record, "thumb"), el("span", {}, name(record)),
+    el("button", { type: "button", class: "remove", "aria-label": `Remove ${name(record)}`, onclick: remove }, "×"));
+}
+
 /** Cards carry their + only while clicks are being chosen. */
 export function showPicks() {
-  const picking = kind() === "clicked" && document.body.dataset.view !== "post";
+  const { view } = document.body.dataset;
+  const picking = kind() === "clicked" && view !== "post";
   document.body.toggleAttribute("data-picking", picking);
-  byId("picked").replaceChildren(...[...picks.values()].map((record) => el("li", { class: "chip" },
-    picture(record, "thumb"), el("span", {}, name(record)),
-    el("button", { type: "button", class: "remove", "aria-label": `Remove ${name(record)}`, onclick: () => togglePick(record) }, "×"))));
-  byId("pickbar").hidden = !picking || document.body.dataset.view !== "browse" || picks.size === 0;
+  byId("picked").replaceChildren(...[...picks.values()].map(chip));
+  byId("pickbar").hidden = !picking || view !== "browse" || picks.size === 0;
   byId("pickbar-count").textContent = `${picks.size} chosen`;
+}
+
+function tryUser(user) {
+  form.elements.kind.value = "known";
+  byId("try-user").value = user;
+  showKind();
+  submit();
 }
 
 form.addEventListener("submit", submit);
@@ -84,16 +96,10 @@ form.addEventListener("change", (event) => event.target.name === "kind" && showK
 document.addEventListener("picks", showPicks);
 document.addEventListener("try-user", ({ detail: user }) => {
   byId("nav-try").click();
-  form.elements.kind.value = "known";
-  byId("try-user").value = user;
-  showKind();
-  submit();
+  tryUser(user);
 });
-const users = JSON.parse(form.dataset.users);
-byId("try-user").value = users[0] ?? "";
-byId("try-users").append(...users.map((user) => el("option", { value: user })));
-byId("user-chips").append(...users.slice(0, 4).map((user) => el("button", { type: "button", class: "chip", onclick: () => {
-  byId("try-user").value = user;
-  submit();
-} }, el("span", {}, user))));
+byId("try-user").value = sampleUsers[0] ?? "";
+byId("try-users").append(...sampleUsers.map((user) => el("option", { value: user })));
+byId("user-chips").append(...sampleUsers.slice(0, 4).map((user) =>
+  el("button", { type: "button", class: "chip", onclick: () => tryUser(user) }, el("span", {}, user))));
 showKind();

@@ -11,12 +11,14 @@ export const name = (record) => record.title || record.item_id;
 /** A picture, or the title's first letter where there is none. */
 export function picture(record, className = "") {
   const box = el("div", { class: `picture ${className}` });
-  const blank = () => el("span", { class: "blank", "aria-hidden": "true" }, (name(record).match(/[\p{L}\p{N}]/u) ?? ["?"])[0]);
+  const [letter] = name(record).match(/[\p{L}\p{N}]/u) ?? ["?"];
+  const blank = () => el("span", { class: "blank", "aria-hidden": "true" }, letter);
   if (!record.has_image) {
     box.append(blank());
     return box;
   }
-  const image = el("img", { loading: "lazy", decoding: "async", alt: "", src: pictureOf(record.item_id, record.version) });
+  const address = pictureOf(record.item_id, record.version);
+  const image = el("img", { loading: "lazy", decoding: "async", alt: "", src: address });
   image.addEventListener("error", () => image.replaceWith(blank()));
   box.append(image);
   return box;
@@ -43,7 +45,7 @@ const STEPS = [["claimed", "Picked up"], ["encoded", "Encoded"], ["retrievable",
 
 const isTime = (value) => typeof value === "number";
 
-/** Milliseconds from accepted to recommendable; `null` while on its way, and for what was brought in ready encoded. */
+/** Milliseconds from accepted to recommendable; `null` while on its way, and for what came in ready encoded. */
 export function timeToRecommendable({ since_accepted_ms: since }) {
   return isTime(since.claimed) ? since.retrievable : null;
 }
@@ -67,7 +69,8 @@ export function journey(record, from = STEPS.length + 1) {
   box.append(el("ol", { class: "steps", "aria-label": "Steps" }, steps));
   if (total !== null) {
     const { claimed, encoded } = since;
-    const parts = [["wait", "waiting", claimed], ["encode", "encoding", encoded - claimed], ["index", "indexing", total - encoded]];
+    const parts = [["wait", "waiting", claimed], ["encode", "encoding", encoded - claimed],
+      ["index", "indexing", total - encoded]];
     const bar = parts.map(([kind, , ms]) => {
       const part = el("i", { class: kind });
       part.style.flexGrow = Math.max(ms, 0);
@@ -75,7 +78,8 @@ export function journey(record, from = STEPS.length + 1) {
     });
     box.append(
       el("div", { class: "spans", "aria-hidden": "true" }, bar),
-      el("p", { class: "key" }, parts.map(([kind, word, ms]) => el("span", {}, el("i", { class: kind }), `${word} ${duration(ms)}`))),
+      el("p", { class: "key" }, parts.map(([kind, word, ms]) =>
+        el("span", {}, el("i", { class: kind }), `${word} ${duration(ms)}`))),
     );
   }
   return box;
