@@ -100,7 +100,7 @@ def test_shoppers_come_back_to_what_they_like_and_popularity_is_skewed() -> None
     counts = np.sort(np.bincount(clicks.product_rows, minlength=800))[::-1]
     assert counts[:80].sum() > 1.7 * 0.1 * counts.sum()
     assert np.bincount(clicks.shopper_rows).min() >= 8
-    for trait, chance in (("palette", 1 / 8), ("pattern", 1 / 7), ("theme", 1 / 8)):
+    for trait, chance in (("palette", 1 / 8), ("pattern", 1 / 6), ("theme", 1 / 6)):
         values = np.array([getattr(product, trait) for product in products])[clicks.product_rows]
         by_shopper = [values[clicks.shopper_rows == shopper] for shopper in range(300)]
         same = np.mean([np.mean(mine[:-1] == mine[1:]) for mine in by_shopper])
@@ -135,7 +135,7 @@ def test_every_shape_is_drawn_in_the_colours_it_is_given(shape: str) -> None:
     def drawn(palette: str, pattern: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         return np.asarray(draw_product(shape, palette, pattern, np.random.default_rng(1)), dtype=np.float64)
 
-    ocean, rust, dots = drawn("ocean", "plain"), drawn("terracotta", "plain"), drawn("ocean", "dots")
+    ocean, rust, dots = drawn("ocean", "leaves"), drawn("terracotta", "leaves"), drawn("ocean", "dots")
     assert ocean[..., 2].mean() > ocean[..., 0].mean() + 10, "blue"
     assert rust[..., 0].mean() > rust[..., 2].mean() + 10, "red"
     assert np.abs(ocean - dots).mean() > 2, "the pattern shows"

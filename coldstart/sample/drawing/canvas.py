@@ -140,6 +140,11 @@ class Canvas:
         glow = 1.06 - 0.22 * np.hypot((x - 96) / SIZE, (y - 84) / SIZE)
         colour = np.asarray(wall) * (1 - blend[..., None]) + np.asarray(floor) * blend[..., None]
         self.picture = Image.fromarray(np.clip(colour * glow[..., None], 0, 255).astype(np.uint8))
+        self._wall = Image.fromarray((204 * (1 - blend)).astype(np.uint8))  # how much of a wallpaper shows
+
+    def paper(self, pattern: Image.Image) -> None:
+        """Paper the wall."""
+        self.picture.paste(pattern, (0, 0), self._wall)
 
     def ground(self, centre: float, y: float, width: float, *, depth: float = 0.16) -> None:
         """The shadow of something that stands at ``y``: dark where it touches, long and soft to the right."""

@@ -7,7 +7,6 @@ from coldstart.sample.drawing.canvas import (
     Colour,
     curve,
     ellipse,
-    minus,
     mirrored,
     mix,
     polygon,
@@ -115,28 +114,6 @@ def clock(canvas: Canvas, look: Look) -> None:
         tip = (cx + np.cos(turn) * inner * length, cy + np.sin(turn) * inner * length)
         canvas.tint(stroke([(cx, cy), tip], width), (28, 26, 26), 0.95)
     canvas.paint(ellipse((cx - 5, cy - 5, cx + 5, cy + 5)), BRASS, "sphere", gloss=1)
-
-
-def rug(canvas: Canvas, look: Look) -> None:
-    """A rug on the floor, seen from above at an angle."""
-    rng = look.rng
-    near, far, top, bottom = rng.uniform(96, 106), rng.uniform(78, 88), rng.uniform(74, 86), 212.0
-    if rng.random() < 0.3:
-        mask = ellipse((128 - near, top, 128 + near, bottom))
-        border = minus(mask, ellipse((128 - near + 12, top + 8, 128 + near - 12, bottom - 9)))
-    else:
-        quad = [(128 - far, top), (128 + far, top), (128 + near, bottom), (128 - near, bottom)]
-        mask = polygon(quad)
-        inset = [(128 - far + 9, top + 7), (128 + far - 9, top + 7), (128 + near - 12, bottom - 9),
-                 (128 - near + 12, bottom - 9)]
-        border = minus(mask, polygon(inset))
-        for along in np.linspace(0, 1, 34):
-            for y, half, length in ((bottom, near, 9), (top, far, -6)):
-                x = 128 - half + 2 * half * along
-                canvas.tint(stroke([(x, y), (x + rng.uniform(-2, 2), y + length)], 2), look.palette.pale, 0.95)
-    canvas.cast(mask, shift=(3, 5), blur=5, strength=0.4)
-    canvas.paint(mask, look.surface, "flat")
-    canvas.tint(border, look.palette.deep, 0.85)
 
 
 def planter(canvas: Canvas, look: Look) -> None:

@@ -55,12 +55,6 @@ Draw = ImageDraw.ImageDraw
 _WIDTH = _SPAN * _FINE
 
 
-def _plain(draw: Draw, ground: Colour, figure: Colour, deep: Colour, rng: np.random.Generator) -> float:
-    for y in range(0, _WIDTH, 2):
-        draw.line((0, y, _WIDTH, y), fill=mix(ground, deep, 0.14 * y / _WIDTH), width=2)
-    return float(rng.uniform(-20, 20))
-
-
 def _stripes(draw: Draw, ground: Colour, figure: Colour, deep: Colour, rng: np.random.Generator) -> float:
     step = int(rng.integers(34, 60))
     thin = rng.random() < 0.5
@@ -143,7 +137,6 @@ def _zigzag(draw: Draw, ground: Colour, figure: Colour, deep: Colour, rng: np.ra
 
 
 PATTERNS: Mapping[str, Callable[[Draw, Colour, Colour, Colour, np.random.Generator], float]] = {
-    "plain": _plain,
     "stripes": _stripes,
     "dots": _dots,
     "checks": _checks,

@@ -119,21 +119,3 @@ def bottle(canvas: Canvas, look: Look) -> None:
     if rng.random() < 0.5:
         loop = minus(ellipse((114, top - 32, 142, top)), ellipse((120, top - 26, 136, top - 6)))
         canvas.paint(minus(loop, polygon([(0, top - 8), (256, top - 8), (256, 256), (0, 256)])), cap, "soft")
-
-
-def candle(canvas: Canvas, look: Look) -> None:
-    """A burning candle in a jar."""
-    rng = look.rng
-    half, top = rng.uniform(44, 58), rng.uniform(112, 140)
-    canvas.ground(128, 220, half * 2.0)
-    body = union(rounded((128 - half, top, 128 + half, 218), 8), ellipse((128 - half, 206, 128 + half, 227)))
-    canvas.paint(body, look.surface, "cylinder", gloss=0.9)
-    canvas.paint(ellipse((128 - half, top - 11, 128 + half, top + 11)), mix(look.palette.base, look.palette.deep, 0.3))
-    wax = ellipse((128 - half + 5, top - 7, 128 + half - 5, top + 10))
-    canvas.paint(wax, (252, 242, 222), "flat")
-    canvas.tint(stroke([(128, top), (128, top - 12)], 2.6), (60, 48, 40), 1.0)
-    canvas.glow((128, top - 26), 46, (96, 68, 28))
-    flame = curve([(128, top - 50), (137, top - 26), (128, top - 8)]) + curve([(128, top - 8), (119, top - 26),
-                                                                              (128, top - 50)])
-    canvas.tint(polygon(flame), (255, 196, 84), 0.95)
-    canvas.tint(ellipse((124, top - 28, 132, top - 11)), (255, 246, 214), 0.95)

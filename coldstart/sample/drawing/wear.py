@@ -67,28 +67,6 @@ def tote(canvas: Canvas, look: Look) -> None:
         canvas.paint(ellipse((x - 2.4, rim + 17, x + 2.4, rim + 22)), BRASS, "sphere")
 
 
-def beanie(canvas: Canvas, look: Look) -> None:
-    """A knitted hat with a fold and often a pompom."""
-    rng = look.rng
-    half, crown = rng.uniform(66, 76), rng.uniform(62, 82)
-    fold = 214.0
-    canvas.ground(128, fold + 3, half * 1.9)
-    side = [(half - 4, fold - 30), (half * 0.94, crown + 62), (half * 0.52, crown + 12), (0.0, crown)]
-    dome = mirrored(curve(side))
-    canvas.paint(dome, look.surface, "sphere")
-    for x in np.linspace(128 - half, 128 + half, 15):
-        rib = curve([(x, fold - 26), (128 + (x - 128) * 0.8, crown + 52), (128 + (x - 128) * 0.12, crown)])
-        canvas.tint(within(stroke(rib, 1.6), dome), (0, 0, 0), 0.13)
-    band = rounded((128 - half, fold - 42, 128 + half, fold), 12)
-    canvas.paint(band, mix(look.palette.base, look.palette.deep, 0.35), "cylinder")
-    for x in np.linspace(128 - half + 6, 128 + half - 6, 19):
-        canvas.tint(within(stroke([(x, fold - 40), (x, fold - 3)], 2), band), (0, 0, 0), 0.16)
-    if rng.random() < 0.7:
-        puff = union(*(ellipse((128 + dx - 15, crown + dy - 15, 128 + dx + 15, crown + dy + 15))
-                       for dx, dy in ((0, -8), (-9, -3), (9, -3), (-5, -13), (6, -13))))
-        canvas.paint(puff, look.palette.pale, "sphere")
-
-
 def umbrella(canvas: Canvas, look: Look) -> None:
     """An open umbrella."""
     rng = look.rng
@@ -132,31 +110,3 @@ def backpack(canvas: Canvas, look: Look) -> None:
     for x in (128 - half * 0.45, 128 + half * 0.45):
         canvas.paint(rounded((x - 4.5, top + 34, x + 4.5, 146), 3), leather, "soft")
         canvas.paint(rounded((x - 6, 116, x + 6, 127), 2), BRASS, "flat")
-
-
-def notebook(canvas: Canvas, look: Look) -> None:
-    """A notebook with an elastic band, lying a little askew."""
-    rng = look.rng
-    half, high, lean = rng.uniform(54, 62), rng.uniform(76, 84), rng.uniform(-0.14, 0.14)
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return 128 + x * float(np.cos(lean)) - y * float(np.sin(lean)), 128 + x * float(np.sin(lean)) + y * float(
-            np.cos(lean)
-        )
-
-    def sheet(left: float, top: float, right: float, bottom: float) -> list[tuple[float, float]]:
-        return [place(left, top), place(right, top), place(right, bottom), place(left, bottom)]
-
-    pages = polygon(sheet(-half + 3, -high + 4, half + 6, high + 5))
-    canvas.cast(pages, shift=(6, 8), blur=7, strength=0.4)
-    canvas.paint(pages, (246, 242, 232), "flat")
-    cover = polygon(sheet(-half, -high, half, high))
-    canvas.cast(cover, shift=(2, 2), blur=2, strength=0.25)
-    canvas.paint(cover, look.surface, "flat")
-    canvas.tint(polygon(sheet(-half, -high, -half + 13, high)), look.palette.deep, 0.75)
-    canvas.paint(polygon(sheet(half - 19, -high, half - 13, high)), mix(look.palette.deep, (0, 0, 0), 0.2), "soft")
-    if rng.random() < 0.6:
-        label = polygon(sheet(-28, -42, 20, -10))
-        canvas.paint(label, look.palette.pale, "flat")
-        for y in (-32, -25, -18):
-            canvas.tint(polygon(sheet(-20, y, 12, y + 2)), look.palette.deep, 0.55)
