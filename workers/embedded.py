@@ -1,5 +1,6 @@
 """A Celery worker in a thread of the service."""
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from celery.worker import WorkController, state
 
 from coldstart.errors import Unavailable
 from workers.tasks import wake
+
+_log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 30.0
 
@@ -51,7 +54,9 @@ class EmbeddedWorker:
         # The loop looks at the flag between two waits of up to two seconds each; a message ends a wait.
         _ = wake(self._app, self._queues[-1]) and wake(self._app, self._queues[-1])
         self._thread.join(max(0.0, deadline - time.monotonic()))
-        return not self._thread.is_alive()
+        if self.alive:
+            _log.warning("the worker is left behind in a task that does not end")
+        return not self.alive
 
     @property
     def alive(self) -> bool:

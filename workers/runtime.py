@@ -161,11 +161,9 @@ def _open_store(stack: ExitStack, settings: Settings) -> ItemStore:
 
 def _recover(settings: Settings, store: ItemStore, index: VectorIndex, version: str) -> None:
     """Put right what a killed process, a new adapter or a lost index left behind."""
-    alone = [
-        *([Stage.ENCODE] if is_in_process(settings.broker_url) else []),
-        *([Stage.INDEX] if settings.qdrant_url is None else []),
-    ]
-    for stage in alone:
+    owns_index = settings.qdrant_url is None  # then no other service runs on this catalogue
+    alone_at = {Stage.INDEX: owns_index, Stage.ENCODE: owns_index and is_in_process(settings.broker_url)}
+    for stage in (stage for stage, alone in alone_at.items() if alone):
         if leases := store.expire_leases(stage):
             _log.warning("taken over from a process that died", extra={"stage": stage, "items": leases})
     if items := store.requeue(Stage.ENCODE, adapter_version=version):

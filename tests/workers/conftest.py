@@ -46,9 +46,9 @@ class Works:
 
 @pytest.fixture
 def build(store: ItemStore, index: VectorIndex) -> Callable[..., Works]:
-    def make(**changes: Any) -> Works:
+    def make(open_text: Callable[[], WordCounter] | None = None, **changes: Any) -> Works:
         words, telemetry = WordCounter(), Telemetry()
-        models = Models(lambda: words, MeanColour)
+        models = Models(open_text or (lambda: words), MeanColour)
         pictures = PictureReader(Fetcher(), max_bytes=100_000, max_pixels=1_000_000)
         encoder = BatchEncoder(cast(ServedAdapter, SideBySide()), models, pictures)
         parts = {

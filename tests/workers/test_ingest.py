@@ -12,7 +12,7 @@ from coldstart.entities import Item
 from coldstart.errors import Unavailable
 from coldstart.index import Point, VectorIndex
 from tests.workers.conftest import Works
-from tests.workers.toy import draft, picture
+from tests.workers.toy import WordCounter, draft, picture
 
 
 def drain(works: Works) -> None:
@@ -111,31 +111,16 @@ def test_a_failed_item_is_tried_again_after_a_pause(works: Works) -> None:
     assert works.store.due(Stage.ENCODE) == 0
 
 
-def test_models_that_cannot_be_opened_cost_no_attempt(store: ItemStore, index: VectorIndex) -> None:
-    from typing import cast
-
-    from adapters.serving import ServedAdapter
-    from coldstart.encoders.fetch import Fetcher
-    from coldstart.telemetry import Telemetry
-    from tests.workers.toy import MeanColour, SideBySide
-    from workers.encoding import BatchEncoder
-    from workers.ingest import Ingestor
-    from workers.models import Models
-    from workers.pictures import PictureReader
-
-    def missing() -> Any:
+def test_models_that_cannot_be_opened_cost_no_attempt(build: Callable[..., Works]) -> None:
+    def missing() -> WordCounter:
         raise Unavailable("the weights are not there")
 
-    pictures = PictureReader(Fetcher(), max_bytes=1, max_pixels=1)
-    encoder = BatchEncoder(cast(ServedAdapter, SideBySide()), Models(missing, MeanColour), pictures)
-    ingestor = Ingestor(
-        store=store, index=index, encoder=encoder, telemetry=Telemetry(), batch=8, lease_s=60, max_attempts=1
-    )
-    store.accept([draft("a")])
-    with pytest.raises(Unavailable):
-        ingestor.encode_due()
-    assert store.get("a").attempts == 0
-    assert store.due(Stage.ENCODE) == 1
+    works = build(open_text=missing, max_attempts=1)
+    works.store.accept([draft("a")])
+    with pytest.raises(Unavailable, match="weights"):
+        works.ingestor.encode_due()
+    assert works.store.get("a").attempts == 0
+    assert works.store.due(Stage.ENCODE) == 1
 
 
 class Interrupted:

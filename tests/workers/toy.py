@@ -11,7 +11,6 @@ from PIL import Image
 
 from coldstart.catalog import Draft
 from coldstart.entities import ExternalId, Item
-from coldstart.errors import InvalidInput
 from coldstart.vectors import Mask, Matrix
 
 
@@ -85,8 +84,3 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = 20.0, what: st
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not hold within {seconds} s")
         pause.wait(0.01)
-
-
-def refuse(*_: object) -> InvalidInput:
-    """For parts that must not be reached."""
-    raise AssertionError("not to be called")
