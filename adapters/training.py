@@ -17,7 +17,7 @@ from adapters.content import Contents
 from adapters.fit import fit
 from adapters.neighbours import nearest
 from adapters.space import Adapter
-from adapters.validation import Judge, Validation, hide_warm_items
+from adapters.validation import Judge, Validation, hide_warm_items, unseen_clicks
 from coldstart.backbones import FrozenBackbone
 from coldstart.errors import Conflict, InvalidInput
 from coldstart.vectors import Mask, Matrix, Rows
@@ -55,6 +55,7 @@ def train_adapter(
     *,
     config: AdapterConfig | None = None,
     validation: Validation | None = None,
+    clicks: csr_matrix | None = None,
     seed: int = 0,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Trained:
@@ -66,6 +67,8 @@ def train_adapter(
         Of the backbone's items, in its row order.
     validation : Validation, optional
         Held-out cold items; by default a tenth of the warm items is hidden and treated as cold.
+    clicks : csr [users, items], optional
+        All that is known of the backbone's users and items: what it was not trained on tunes cold against warm.
 
     Raises
     ------
@@ -77,7 +80,10 @@ def train_adapter(
     config = config or AdapterConfig()
     before = backbone.sha256
     if validation is None:
-        validation = hide_warm_items(backbone, contents, fraction=config.validation_fraction, seed=seed)
+        warm = None if clicks is None else unseen_clicks(backbone, clicks)
+        validation = hide_warm_items(
+            backbone, contents, fraction=config.validation_fraction, seed=seed, warm_truth=warm
+        )
     if validation.cold_truth.nnz == 0:
         raise InvalidInput(
             "no click on any item of the validation part",

@@ -9,7 +9,7 @@ from adapters.content import Contents
 from adapters.space import Adapter
 from coldstart.backbones import FrozenBackbone
 from coldstart.evaluation.metrics import rank, recall_ndcg
-from coldstart.vectors import Matrix, Rows
+from coldstart.vectors import Mask, Matrix, Rows
 
 K = 20
 _USERS = 1500
@@ -42,15 +42,29 @@ class Validation:
         return self.own_rows[self.own_rows >= 0]
 
 
-def hide_warm_items(backbone: FrozenBackbone, contents: Contents, *, fraction: float, seed: int) -> Validation:
+def hide_warm_items(
+    backbone: FrozenBackbone,
+    contents: Contents,
+    *,
+    fraction: float,
+    seed: int,
+    warm_truth: csr_matrix | None = None,
+) -> Validation:
     """Warm items drawn at random and treated as cold, for data that has no cold validation part.
 
     The users' frozen vectors have met these items; the neighbour branch and the content profiles have not.
     """
     usable = np.flatnonzero(contents.present.any(axis=1))
     n = max(1, round(fraction * len(usable)))
-    rows = np.sort(np.random.default_rng(seed).choice(usable, size=n, replace=False))
-    return Validation(contents.take(rows), rows, backbone.clicks[:, rows].tocsr())
+    rows = np.sort(np.random.default_rng(seed).choice(usable, size=min(n, len(usable)), replace=False))
+    return Validation(contents.take(rows), rows, backbone.clicks[:, rows].tocsr(), warm_truth)
+
+
+def unseen_clicks(backbone: FrozenBackbone, clicks: csr_matrix) -> csr_matrix | None:
+    """Those of the clicks [users, items] that the backbone was not trained on; ``None`` where there are none."""
+    left = clicks - clicks.multiply(backbone.clicks)
+    left.eliminate_zeros()
+    return left.tocsr() if left.nnz else None
 
 
 class Judge:
@@ -62,7 +76,12 @@ class Judge:
         cold = np.flatnonzero(np.diff(validation.cold_truth.indptr))
         self.cold_users = np.sort(rng.permutation(cold)[:_USERS])
         truth = validation.warm_truth
-        self._warm_truth = csr_matrix(backbone.clicks.shape, dtype=np.float32) if truth is None else truth
+        # An item that is treated as cold must not be found as a warm one.
+        self.warm_items = np.ones(len(backbone.items), dtype=np.bool_)
+        self.warm_items[validation.hidden] = False
+        truth = csr_matrix(backbone.clicks.shape, dtype=np.float32) if truth is None else truth
+        self._warm_truth = truth.multiply(self.warm_items[None, :]).tocsr()
+        self._warm_truth.eliminate_zeros()
         both = np.intersect1d(cold, np.flatnonzero(np.diff(self._warm_truth.indptr)))
         self.both_users = np.sort(rng.permutation(both)[:_USERS])
         self.seen = backbone.clicks
@@ -74,7 +93,7 @@ class Judge:
     def warm(self, adapter: Adapter, items: Matrix) -> float:
         """NDCG@20 over the warm items [items, D] alone."""
         users = self.both_users
-        return _ndcg(adapter.user_vectors(users), items, self._warm_truth[users], self.seen[users])
+        return _ndcg(adapter.user_vectors(users), items, self._warm_truth[users], self.seen[users], self.warm_items)
 
     def overall(self, adapter: Adapter, warm: Matrix, cold: Matrix) -> float:
         """NDCG@20 over both kinds in one list, for users with held-out meetings of both."""
@@ -82,7 +101,8 @@ class Judge:
         truth = hstack([self._warm_truth[users], self.validation.cold_truth[users]], format="csr")
         seen = self.seen[users].copy()
         seen.resize(len(users), truth.shape[1])
-        return _ndcg(adapter.user_vectors(users), np.vstack([warm, cold]), truth, seen)
+        candidates = np.append(self.warm_items, np.ones(len(cold), dtype=np.bool_))
+        return _ndcg(adapter.user_vectors(users), np.vstack([warm, cold]), truth, seen, candidates)
 
     @property
     def has_warm(self) -> bool:
@@ -90,5 +110,11 @@ class Judge:
         return len(self.both_users) > 0
 
 
-def _ndcg(users: Matrix, items: Matrix, truth: csr_matrix, seen: csr_matrix | None = None) -> float:
-    return float(recall_ndcg(rank(users, items, K, seen=seen), truth)[1].mean())
+def _ndcg(
+    users: Matrix,
+    items: Matrix,
+    truth: csr_matrix,
+    seen: csr_matrix | None = None,
+    candidates: Mask | None = None,
+) -> float:
+    return float(recall_ndcg(rank(users, items, K, seen=seen, candidates=candidates), truth)[1].mean())

@@ -156,6 +156,7 @@ def train_artifact(
     trained = train_adapter(
         frozen, contents.take(rows), seed=seed,
         validation=None if split is None else split_validation(dataset, split, frozen, contents),
+        clicks=dataset.matrix()[dataset.users.rows(frozen.users.ids)][:, rows],
         on_epoch=lambda e: remark_epoch(e.number, e.loss, e.cold_ndcg, e.kept),
     )  # fmt: skip
     encoders = {

@@ -4,7 +4,7 @@ from scipy.sparse import csr_matrix
 
 from adapters.config import AdapterConfig
 from adapters.training import train_adapter
-from adapters.validation import Judge, Validation, hide_warm_items
+from adapters.validation import Judge, Validation, hide_warm_items, unseen_clicks
 from coldstart.errors import InvalidInput
 from tests.adapters.toy import World, make_world, own_share
 
@@ -61,3 +61,15 @@ def test_divergence_is_named(world: World) -> None:
     config = AdapterConfig(neighbours=5, image_dim=8, content_dim=16, epochs=3, learning_rate=1e30)
     with pytest.raises(InvalidInput, match=r"training diverged in epoch 1, step 0: the loss is \S+, a weight \S+"):
         train_adapter(world.backbone, world.contents, config=config)
+
+
+def test_clicks_that_the_backbone_missed_tune_cold_against_warm(world: World) -> None:
+    all_clicks = csr_matrix((world.user_group[:, None] == world.item_group[None]).astype(np.float32))
+    missed = unseen_clicks(world.backbone, all_clicks)
+    assert missed is not None
+    assert missed.nnz == all_clicks.nnz - world.backbone.clicks.nnz
+    assert missed.multiply(world.backbone.clicks).nnz == 0
+    validation = hide_warm_items(world.backbone, world.contents, fraction=0.2, seed=0, warm_truth=missed)
+    judge = Judge(validation, world.backbone, seed=0)
+    assert judge.has_warm and not judge.warm_items[validation.hidden].any()
+    assert unseen_clicks(world.backbone, world.backbone.clicks) is None
