@@ -162,9 +162,8 @@ def _encoders(settings: Settings, adapter: ServedAdapter) -> Finding:
     image = models.image.get().encode([Image.new("RGB", (64, 64))])
     if not (np.isfinite(text).all() and np.isfinite(image).all()):
         return Finding(State.FAIL, "encoders", "they give numbers that are not finite", "Install their packages again")
-    return Finding(
-        State.OK, "encoders", f"{adapter.artifact.text.model} and {adapter.artifact.image.model} encode, as the adapter knows them"
-    )
+    names = f"{adapter.artifact.text.model} and {adapter.artifact.image.model}"
+    return Finding(State.OK, "encoders", f"{names} encode, as the adapter knows them")
 
 
 def _broker(settings: Settings) -> Finding:

@@ -1,13 +1,14 @@
 """``coldstart serve``: the service, until a signal ends it."""
 
+import logging
 import os
 import signal
 import socket
-import sys
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,11 @@ from api.cli.options import with_settings
 from coldstart.errors import Conflict
 from coldstart.settings import Settings
 
+if TYPE_CHECKING:
+    from coldstart.dataset import Dataset
+    from workers.runtime import Runtime
+
+_log = logging.getLogger(__name__)
 SHUTDOWN_S = 2
 Data = Annotated[
     Path | None, typer.Option("--data", help="Data set whose items the catalogue should hold", show_default=False)
@@ -36,7 +42,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise Conflict(
-            f"cannot listen here: {os.strerror(error.errno or 0)}",
+            f"cannot listen here: {os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror}",
             subject=f"{host}:{port}",
             remedy="Stop what listens there, or choose another port with --port (0: any that is free)",
         ) from None
@@ -55,7 +61,7 @@ def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
     dataset = None if data is None else read_dataset(data)
     with open_runtime(settings) as runtime:
         if dataset is not None:
-            runtime.seed(dataset)
+            Thread(target=_load, args=(runtime, dataset), name="coldstart-data", daemon=True).start()
         config = uvicorn.Config(
             create_app(settings, runtime), http="httptools", access_log=False, log_config=None, server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
@@ -66,7 +72,14 @@ def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
         uvicorn.Server(config).run(sockets=[listener])
 
 
+def _load(runtime: "Runtime", dataset: "Dataset") -> None:
+    """In the background: a large catalogue takes a minute, and what is posted meanwhile goes first."""
+    try:
+        runtime.seed(dataset)
+    except Exception:
+        _log.exception("the data set was not loaded", extra={"dataset": dataset.name})
+
+
 def _interrupt(_: int, __: FrameType | None) -> None:
     """A polite kill is an interrupt: uvicorn passes it on when it is done, and the runtime is closed on the way out."""
-    sys.stdout.flush()
     raise KeyboardInterrupt

@@ -27,13 +27,14 @@ Run = CliRunner().invoke
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No settings file, variable or cache of this machine takes part, and the log goes where it went before."""
+    """No settings file, variable or cache of this machine takes part; log and signals are then as they were before."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("COLDSTART_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLDSTART_CACHE_DIR", str(cache))
-    handlers, level = logging.root.handlers[:], logging.root.level
+    handlers, level, on_term = logging.root.handlers[:], logging.root.level, signal.getsignal(signal.SIGTERM)
     yield
+    signal.signal(signal.SIGTERM, on_term)
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
 
@@ -74,6 +75,11 @@ def test_a_missing_adapter_is_one_line_that_says_how_to_get_one(tmp_path: Path) 
     result = Run(app, ["serve", "--data-dir", str(tmp_path / "new"), "--port", "0"])
     assert result.exit_code == 2 and result.stderr.count("\n") == 1
     assert "coldstart train adapter" in result.stderr and "coldstart demo" in result.stderr
+
+
+def test_a_host_that_is_not_ours_is_named() -> None:
+    result = Run(app, ["serve", "--host", "nowhere.invalid", "--port", "0"])
+    assert result.exit_code == 2 and "nowhere.invalid:0: cannot listen here" in result.stderr
 
 
 def test_a_port_in_use_says_what_to_do(tmp_path: Path) -> None:
