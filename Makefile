@@ -1,0 +1,49 @@
+# Everything happens in .venv, which the first target that needs it makes: Python 3.11 or newer, make and a package
+# registry are enough. `make help` lists the targets.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable
+BENCHMARKS := $(filter-out __%,$(basename $(notdir $(wildcard benchmarks/*.py))))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 16
+
+demo: .venv/.demo ## Generate a shop, train, serve it and post new products; ARGS=--exit ends after the figures
+	$(BIN)/coldstart demo --data-dir demo-data $(ARGS)
+
+test: .venv/.dev ## Run the tests; ARGS goes to pytest
+	# One thread a process: with more, torch and ONNX Runtime take turns waiting for the processes beside them.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev ## Check style, types, the direction of imports and spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+bench: .venv/.dev ## Run every benchmark with --quick
+	@set -e; for name in $(BENCHMARKS); do echo "== python -m benchmarks.$$name --quick"; $(BIN)/python -m benchmarks.$$name --quick; done
+
+clean: ## Remove .venv, caches, build outputs and the demo's data
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info demo-data
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps say that .venv holds what the lists asked for when they were last changed.
+.venv/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into .venv; the first time takes some minutes and 6 GB, most of it torch"
+	$(INSTALL) '.[train]'
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into .venv; the first time takes some minutes and 6 GB, most of it torch"
+	$(INSTALL) '.[train,postgresql,redis,dev]'
+	@touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
