@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 SIZE = 256
+_AXIS = np.arange(SIZE, dtype=np.float32)
 _FINE = 2  # masks are drawn this much larger and reduced: smooth edges
 
 Colour: TypeAlias = tuple[int, int, int]
@@ -135,12 +136,13 @@ class Canvas:
     """A picture in the making: a studio backdrop, on which parts are painted from back to front."""
 
     def __init__(self, wall: Colour, floor: Colour, *, horizon: float = 178.0) -> None:
-        y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
+        y, x = _AXIS[:, None], _AXIS[None, :]
         blend = 1 / (1 + np.exp(-(y - horizon) / 7.0))
         glow = 1.06 - 0.22 * np.hypot((x - 96) / SIZE, (y - 84) / SIZE)
-        colour = np.asarray(wall) * (1 - blend[..., None]) + np.asarray(floor) * blend[..., None]
-        self.picture = Image.fromarray(np.clip(colour * glow[..., None], 0, 255).astype(np.uint8))
-        self._wall = Image.fromarray((204 * (1 - blend)).astype(np.uint8))  # how much of a wallpaper shows
+        colour = np.asarray(wall, dtype=np.float32) * (1 - blend) + np.asarray(floor, dtype=np.float32) * blend
+        self.picture = Image.fromarray(np.clip(colour[:, None, :] * glow[..., None], 0, 255).astype(np.uint8))
+        # How much of a wallpaper shows: nothing on the floor.
+        self._wall = Image.fromarray((204 * (1 - blend)).astype(np.uint8)).resize((SIZE, SIZE))
 
     def paper(self, pattern: Image.Image) -> None:
         """Paper the wall."""
@@ -182,9 +184,8 @@ class Canvas:
 
     def glow(self, centre: tuple[float, float], radius: float, colour: Colour) -> None:
         """Light that falls on everything around a point."""
-        y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
-        fall = np.exp(-(((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / radius**2))
-        light = Image.fromarray((fall[..., None] * np.asarray(colour)).astype(np.uint8))
+        across, down = (np.exp(-np.square((_AXIS - middle) / radius)) for middle in centre)
+        light = Image.fromarray((np.outer(down, across)[..., None] * np.asarray(colour, dtype=np.float32)).astype(np.uint8))
         self.picture = ImageChops.screen(self.picture, light)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
@@ -46,9 +47,13 @@ def surface(palette: Palette, pattern: str, rng: np.random.Generator) -> Image.I
 
 def _grain(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """A trace of texture, so that surfaces do not look like plastic."""
-    noise = rng.normal(128, 5.0, (SIZE, SIZE)).clip(0, 255).astype(np.uint8)
-    grain = Image.fromarray(noise)
+    grain = ImageChops.offset(_noise(), int(rng.integers(SIZE)), int(rng.integers(SIZE)))
     return ImageChops.hard_light(image, Image.merge("RGB", (grain, grain, grain)))
+
+
+@cache
+def _noise() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).normal(128, 5.0, (SIZE, SIZE)).clip(0, 255).astype(np.uint8))
 
 
 Draw = ImageDraw.ImageDraw
