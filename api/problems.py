@@ -84,9 +84,10 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 
 def http_problem(status: int, detail: str, remedy: str | None = None) -> Problem:
     """A problem that HTTP itself has a name for."""
-    phrase = HTTPStatus(status).phrase.capitalize()
-    kind = phrase.lower().replace(" ", "-")
-    return Problem(type=f"urn:coldstart:{kind}", title=phrase, status=status, detail=detail, remedy=remedy)
+    # Python's own phrases changed between versions, and programs compare the type.
+    title = "Too large" if status == 413 else HTTPStatus(status).phrase.capitalize()
+    kind = title.lower().replace(" ", "-")
+    return Problem(type=f"urn:coldstart:{kind}", title=title, status=status, detail=detail, remedy=remedy)
 
 
 def field_problems(errors: list[Any]) -> list[FieldProblem]:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment
+from markupsafe import Markup, escape
 
 router = APIRouter(include_in_schema=False)
 
@@ -32,14 +34,14 @@ PAGE = """<!doctype html>
 <title>coldstart: HTTP interface</title><style>{{ style|safe }}</style></head>
 <body>
 <h1>coldstart: HTTP interface</h1>
-{% for paragraph in info.description.split("\n\n") %}<p>{{ paragraph }}</p>{% endfor %}
+{% for paragraph in info.description.split("\n\n") %}<p>{{ paragraph|prose }}</p>{% endfor %}
 <p>Version {{ info.version }}. For programs: <a href="openapi.json">openapi.json</a>.</p>
 {% macro table(rows) %}<table>{% for name, kind, text in rows %}
-<tr><th scope="row"><code>{{ name }}</code></th><td class="quiet">{{ kind }}</td><td>{{ text }}</td></tr>
+<tr><th scope="row"><code>{{ name }}</code></th><td class="quiet">{{ kind }}</td><td>{{ text|prose }}</td></tr>
 {% endfor %}</table>{% endmacro %}
 <main>{% for tag, operations in groups.items() %}<h2>{{ tag }}</h2>{% for each in operations %}<article>
 <h3><code>{{ each.method }} {{ each.path }}</code>{{ each.summary }}</h3>
-<p>{{ each.description }}</p>
+<p>{{ each.description|prose }}</p>
 {{ table(each.parameters) }}
 {% for title, schema in each.schemas %}<details><summary>{{ title }}</summary>
 {% if schema.example %}<pre>{{ schema.example }}</pre>{% endif %}{{ table(schema.fields) }}</details>{% endfor %}
@@ -51,7 +53,20 @@ PAGE = """<!doctype html>
 
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 HEADERS = {"Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; frame-ancestors 'none'"}
-_page = Environment(autoescape=True, trim_blocks=True).from_string(PAGE)
+
+
+def _prose(text: str) -> Markup:
+    """Text with `code` in backticks.
+
+    >>> str(_prose("`a` < b"))
+    '<code>a</code> &lt; b'
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 (escaped before)
+
+
+_environment = Environment(autoescape=True, trim_blocks=True)
+_environment.filters["prose"] = _prose
+_page = _environment.from_string(PAGE)
 
 
 @router.get("/docs")

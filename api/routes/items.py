@@ -27,6 +27,12 @@ from workers.runtime import Runtime
 router = APIRouter(prefix="/items", tags=["items"], route_class=JsonRoute)
 
 
+@router.put("/{item_id:id}", status_code=202, summary="Accept an item", responses=documented(409, 413, 415, 422, 503))
+async def put_item(item_id: ItemId, body: ItemBody, service: ServiceDep) -> AcceptedView:
+    """Committed when answered. It takes the place of what was sent before, and is retrievable within moments."""
+    return AcceptedView.of(await service.writes.run(accept, service.runtime, item_id, body))
+
+
 @router.post("/batch", status_code=207, summary="Accept up to 1,000 items", responses=documented(413, 415, 422, 503))
 async def put_batch(body: BatchBody, service: ServiceDep) -> BatchView:
     """Each item is accepted or refused by itself: look at every answer. What is accepted is committed."""
@@ -76,12 +82,6 @@ async def image(
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=sniff_media_type(content), headers=headers)
-
-
-@router.put("/{item_id:id}", status_code=202, summary="Accept an item", responses=documented(409, 413, 415, 422, 503))
-async def put_item(item_id: ItemId, body: ItemBody, service: ServiceDep) -> AcceptedView:
-    """Committed when answered. It takes the place of what was sent before, and is retrievable within moments."""
-    return AcceptedView.of(await service.writes.run(accept, service.runtime, item_id, body))
 
 
 @router.get("/{item_id:id}", summary="Where an item stands", responses=documented(404, 422, 503))
