@@ -79,7 +79,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
     """
     telemetry = Telemetry()
     with ExitStack() as stack:
-        adapter = ServedAdapter.load(settings.adapter_dir)
+        adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
         index = _open_index(stack, settings, adapter)
         store = _open_store(stack, settings)
         _recover(settings, store, index, adapter.version)
@@ -126,7 +126,7 @@ def open_worker(settings: Settings) -> Iterator[tuple[Celery, tuple[str, ...]]]:
         )  # fmt: skip
     telemetry = Telemetry()
     with ExitStack() as stack:
-        adapter = ServedAdapter.load(settings.adapter_dir)
+        adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
         index = _open_index(stack, settings, adapter) if settings.qdrant_url else None
         store = _open_store(stack, settings)
         encoder = BatchEncoder(adapter, models_of(adapter, settings), _pictures(settings))
