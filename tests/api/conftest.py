@@ -36,12 +36,6 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def cache(request: pytest.FixtureRequest) -> Path:
-    """Exported encoders, kept between runs: they start in a quarter of the time."""
-    return request.config.cache.mkdir("coldstart")
-
-
-@pytest.fixture(scope="session")
 def shop(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """A data set and its adapter, which no test changes."""
     return make_shop(tmp_path_factory.mktemp("shop"), cache=cache)

@@ -28,11 +28,6 @@ def pictures() -> list[Image.Image]:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("onnx")
-
-
-@pytest.fixture(scope="module")
 def text_encoders(cache: Path) -> dict[Runtime, TextEncoder]:
     return {runtime: open_text_encoder(runtime=runtime, cache=cache) for runtime in RUNTIMES}
 

@@ -25,12 +25,6 @@ ITEMS = 16  # of the toy shop
 
 
 @pytest.fixture(scope="module")
-def cache(request: pytest.FixtureRequest) -> Path:
-    """Exported encoders, kept between runs: they start in a quarter of the time."""
-    return request.config.cache.mkdir("coldstart")
-
-
-@pytest.fixture(scope="module")
 def shop(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return make_shop(tmp_path_factory.mktemp("shop"), cache=cache)
 
