@@ -185,8 +185,8 @@ class Canvas:
     def glow(self, centre: tuple[float, float], radius: float, colour: Colour) -> None:
         """Light that falls on everything around a point."""
         across, down = (np.exp(-np.square((_AXIS - middle) / radius)) for middle in centre)
-        light = Image.fromarray((np.outer(down, across)[..., None] * np.asarray(colour, dtype=np.float32)).astype(np.uint8))
-        self.picture = ImageChops.screen(self.picture, light)
+        light = np.outer(down, across)[..., None] * np.asarray(colour, dtype=np.float32)
+        self.picture = ImageChops.screen(self.picture, Image.fromarray(light.astype(np.uint8)))
 
 
 def _extent(box: tuple[int, int, int, int]) -> tuple[int, int]:
