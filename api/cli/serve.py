@@ -60,8 +60,7 @@ def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
     configure_logging(settings.log_level)
     dataset = None if data is None else read_dataset(data)
     with open_runtime(settings) as runtime:
-        if dataset is not None:
-            Thread(target=_load, args=(runtime, dataset), name="coldstart-data", daemon=True).start()
+        Thread(target=_load, args=(runtime, dataset), name="coldstart-data", daemon=True).start()
         config = uvicorn.Config(
             create_app(settings, runtime), http="httptools", access_log=False, log_config=None, server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
@@ -72,12 +71,15 @@ def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _load(runtime: "Runtime", dataset: "Dataset") -> None:
-    """In the background: a large catalogue takes a minute, and what is posted meanwhile goes first."""
+def _load(runtime: "Runtime", dataset: "Dataset | None") -> None:
+    """Bring in the backbone's own items, with what the data set says of them and its further ones.
+
+    In the background: a large catalogue takes a minute, and what is posted meanwhile goes first.
+    """
     try:
         runtime.seed(dataset)
     except Exception:
-        _log.exception("the data set was not loaded", extra={"dataset": dataset.name})
+        _log.exception("the catalogue was not loaded", extra={"dataset": dataset.name if dataset else None})
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
