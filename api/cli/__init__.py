@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.evaluate import evaluate
+from api.cli.import_backbone import import_backbone
 from api.cli.serve import serve
 from api.cli.train import train
 from api.cli.worker import worker
@@ -34,6 +35,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, serve, worker, evaluate, doctor):
+for command in (demo, serve, worker, evaluate, import_backbone, doctor):
     app.command()(command)
 app.add_typer(train, name="train")

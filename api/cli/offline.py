@@ -176,6 +176,16 @@ def train_artifact(
     }  # fmt: skip
 
 
+def print_backbone(backbone: FrozenBackbone, folder: Path, *, as_json: bool) -> None:
+    """What was frozen, and where it is."""
+    facts = {
+        "backbone": str(folder), "kind": backbone.kind, "users": len(backbone.users), "items": len(backbone.items),
+        "dim": backbone.dim, "interactions": int(backbone.clicks.nnz), "parameters": backbone.parameters,
+        "sha256": backbone.sha256,
+    }  # fmt: skip
+    print_result(facts, as_json=as_json)
+
+
 def print_result(result: Mapping[str, object], *, as_json: bool) -> None:
     """A result on stdout: one JSON line, or a line a fact."""
     if as_json:

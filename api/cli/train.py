@@ -23,7 +23,7 @@ def backbone(
     as_json: Json = False,
 ) -> None:
     """Train a collaborative backbone and freeze it."""
-    from api.cli.offline import console, print_result
+    from api.cli.offline import console, print_backbone
     from coldstart.backbones.training import train_backbone
     from coldstart.dataset import read_dataset
     from coldstart.settings import load_settings
@@ -38,13 +38,7 @@ def backbone(
     )  # fmt: skip
     folder = out or load_settings().backbone_dir
     trained.save(folder)
-    print_result(
-        {
-            "backbone": str(folder), "kind": trained.kind, "users": len(trained.users), "items": len(trained.items),
-            "dim": trained.dim, "parameters": trained.parameters, "sha256": trained.sha256,
-        },
-        as_json=as_json,
-    )  # fmt: skip
+    print_backbone(trained, folder, as_json=as_json)
 
 
 @train.command()

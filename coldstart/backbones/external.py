@@ -1,0 +1,167 @@
+"""Vectors that another recommender learned, brought in with its own ids from npz, parquet or safetensors."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from coldstart.backbones.frozen import FrozenBackbone
+from coldstart.dataset.reading import read_interactions
+from coldstart.dataset.tables import Source
+from coldstart.entities import ExternalId
+from coldstart.errors import ColdstartError, InvalidInput
+from coldstart.ids import IdMap, check_id
+from coldstart.vectors import Matrix
+
+_ID_COLUMNS = ("id", "user_id", "item_id")
+
+
+def import_backbone(
+    users: Path,
+    items: Path,
+    *,
+    interactions: "Source | None" = None,
+    user_ids: Path | None = None,
+    item_ids: Path | None = None,
+) -> FrozenBackbone:
+    """Freeze external vectors whose inner product is the score.
+
+    Parameters
+    ----------
+    users, items : paths
+        One file a side, read by `read_vectors`.
+    interactions : path or frame, optional
+        With ``user_id`` and ``item_id``: what the recommender was trained on. Without it nothing is known to be seen,
+        users have no content profile, and an adapter cannot be tuned.
+    user_ids, item_ids : paths, optional
+        Text files with an id a line, for vectors that come without.
+
+    Raises
+    ------
+    InvalidInput
+        Naming file and row: for NaN or infinite numbers, ids that are missing or occur twice, rows that do not fit the
+        ids, sides of different widths, interactions with unknown ids.
+    """
+    user_map, user_vectors = read_vectors(users, ids=user_ids)
+    item_map, item_vectors = read_vectors(items, ids=item_ids)
+    if user_vectors.shape[1] != item_vectors.shape[1]:
+        raise InvalidInput(
+            f"users have {user_vectors.shape[1]} numbers each, items {item_vectors.shape[1]}",
+            subject=f"{users.name}, {items.name}",
+            remedy="Export both sides from the same model",
+        )
+    shape = len(user_map), len(item_map)
+    clicks = csr_matrix(shape, dtype=np.float32)
+    if interactions is not None:
+        clicks = read_interactions(interactions, users=user_map, items=item_map)[0].matrix(*shape)
+    return FrozenBackbone(
+        kind="external", users=user_map, items=item_map, user_vectors=user_vectors, item_vectors=item_vectors,
+        clicks=clicks, config={"users": users.name, "items": items.name},
+    )  # fmt: skip
+
+
+def read_vectors(path: Path, *, ids: Path | None = None) -> tuple[IdMap, Matrix]:
+    """Ids and vectors float32 [n, d] of one side.
+
+    - ``.npz``: arrays ``ids`` and ``vectors``
+    - ``.parquet``: a column ``id``, ``user_id`` or ``item_id``, and a list column ``vector`` or one column a number
+    - ``.safetensors``: one tensor, or one named ``vectors``; ids as a JSON list in the metadata key ``ids``
+
+    ``ids`` names a text file with an id a line, and wins over ids within the file. Nothing is ever unpickled.
+    """
+    if not path.is_file():
+        raise InvalidInput("the file does not exist", subject=str(path), remedy="Check the name")
+    try:
+        match path.suffix:
+            case ".npz":
+                found, vectors = _from_npz(path)
+            case ".parquet":
+                found, vectors = _from_parquet(path)
+            case ".safetensors":
+                found, vectors = _from_safetensors(path)
+            case other:
+                raise _error(path, f"{other or 'a name without ending'} is no format for vectors",
+                             "Give .npz, .parquet or .safetensors")  # fmt: skip
+    except ColdstartError:
+        raise
+    except Exception as error:  # the readers of three libraries, on bytes of unknown origin
+        raise _error(path, f"the file cannot be read ({error})", "Write it again") from error
+    if ids is not None:
+        found = _lines(ids)
+    if found is None:
+        raise _error(path, "the vectors come without ids", "Store them beside, or name a text file with an id a line")
+    return _checked(path, found, vectors)
+
+
+def _from_npz(path: Path) -> tuple[list[ExternalId] | None, NDArray[np.generic]]:
+    with np.load(path, allow_pickle=False) as arrays:
+        if "vectors" not in arrays:
+            raise _error(path, f"there is no array 'vectors' among {sorted(arrays)}", "Save it under that name")
+        found = [str(each) for each in arrays["ids"].tolist()] if "ids" in arrays else None
+        return found, arrays["vectors"]
+
+
+def _from_parquet(path: Path) -> tuple[list[ExternalId] | None, NDArray[np.generic]]:
+    import polars as pl
+
+    frame = pl.read_parquet(path)
+    column = next((name for name in _ID_COLUMNS if name in frame.columns), None)
+    found = None if column is None else [str(each) for each in frame[column].to_list()]
+    if "vector" in frame.columns:
+        widths = frame["vector"].list.len() if frame["vector"].dtype == pl.List else None
+        if widths is not None and widths.n_unique() > 1:
+            row = int(np.flatnonzero((widths != widths[0]).to_numpy())[0])
+            raise _error(
+                path, f"the vector in row {row + 1} has {widths[row]} numbers, not {widths[0]}", "Write it again"
+            )
+        return found, np.array(frame["vector"].to_list(), dtype=np.float32)
+    return found, frame.drop(column or []).to_numpy()
+
+
+def _from_safetensors(path: Path) -> tuple[list[ExternalId] | None, NDArray[np.generic]]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        names = list(file.keys())
+        name = "vectors" if "vectors" in names else names[0] if len(names) == 1 else None
+        if name is None:
+            raise _error(path, f"it holds the tensors {sorted(names)}", "Keep one, or name it 'vectors'")
+        listed = (file.metadata() or {}).get("ids")
+        found = None if listed is None else [str(each) for each in json.loads(listed)]
+        return found, file.get_tensor(name)
+
+
+def _lines(path: Path) -> list[ExternalId]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _error(path, f"the ids cannot be read ({error})", "Give a text file with an id a line") from None
+
+
+def _checked(path: Path, found: list[ExternalId], raw: NDArray[np.generic]) -> tuple[IdMap, Matrix]:
+    if raw.ndim != 2 or 0 in raw.shape:
+        raise _error(path, f"the vectors have the shape {raw.shape}, not rows and columns", "Save a matrix [ids, d]")
+    if len(found) != len(raw):
+        raise _error(path, f"there are {len(found)} ids for {len(raw)} vectors", "Give one id a row, in the same order")
+    if not np.issubdtype(raw.dtype, np.number) or np.issubdtype(raw.dtype, np.complexfloating):
+        raise _error(path, f"the vectors are {raw.dtype}", "Save floats")
+    with np.errstate(over="ignore"):  # what does not fit float32 becomes infinite and is named below
+        vectors = np.ascontiguousarray(raw.astype(np.float32))
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        raise _error(path, f"the vector of {found[row]!r} in row {row + 1} is not finite", "Remove or repair it")
+    for row, external in enumerate(found):
+        try:
+            check_id(external)
+        except InvalidInput as error:
+            raise _error(path, f"in row {row + 1} {error.what}", error.remedy or "Give an id") from None
+    try:
+        return IdMap(found), vectors
+    except InvalidInput as error:
+        raise _error(path, f"the id {error.subject!r} occurs twice", "Ids must be unique") from None
+
+
+def _error(path: Path, what: str, remedy: str) -> InvalidInput:
+    return InvalidInput(what, subject=path.name, remedy=remedy)
