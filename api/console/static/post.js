@@ -43,6 +43,12 @@ function setBusy(on) {
   byId("post-submit").setAttribute("aria-disabled", on); // truly disabled, it would lose the focus
 }
 
+/** Scroll to the result: in the panel, where that scrolls by itself, and in the page. */
+function reveal() {
+  byId("post").scrollTop = result.offsetTop;
+  result.scrollIntoView({ block: "nearest" });
+}
+
 /** Show each step as it is reached; returns the item once it is retrievable. */
 async function follow(id) {
   const started = performance.now();
@@ -52,7 +58,7 @@ async function follow(id) {
     const waited = performance.now() - started;
     if (reached(record) !== seen) {
       result.replaceChildren(journey(record, seen));
-      if (seen === 0) result.scrollIntoView({ block: "nearest" });
+      if (seen === 0) reveal();
       seen = reached(record);
     }
     if (record.status === "retrievable") return record;
@@ -90,7 +96,10 @@ async function post() {
   await api.putItem(id, { title: title.value.trim(), text, attributes: attributes(), image: await chosenPicture() });
   const record = await follow(id);
   celebrate(record);
-  for await (const section of audience(id, sampleUsers)) result.append(section);
+  for await (const section of audience(id, sampleUsers)) {
+    result.append(section);
+    reveal();
+  }
 }
 
 form.addEventListener("submit", async (event) => {
