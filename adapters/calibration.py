@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from adapters.fit import fit
+from adapters.fit import refit
 from adapters.space import Adapter
 from adapters.validation import Judge
 from coldstart.vectors import Mask
@@ -34,10 +34,7 @@ def calibrate_prior(adapter: Adapter, judge: Judge) -> Adapter:
 
     def with_prior(log_odds: float) -> Adapter:
         prior = np.array([-log_odds / 2, log_odds / 2], dtype=np.float32)
-        return fit(
-            adapter.backbone, adapter.contents, config=adapter.config, scales=adapter.scales, hidden=adapter.hidden,
-            parameters={**adapter.parameters, "gate_prior": prior},
-        )  # fmt: skip
+        return refit(adapter, {**adapter.parameters, "gate_prior": prior})
 
     fitted = {value: with_prior(value) for value in _PRIORS}
     scores = {value: cold_score(candidate, judge) for value, candidate in fitted.items()}
@@ -75,11 +72,3 @@ def calibrate_scales(adapter: Adapter, judge: Judge) -> Adapter:
     return choose(
         adapter, "cold", _COLD, lambda changed: judge.overall(changed, warm_vectors, changed.cold_vectors(cold))
     )
-
-
-def reveal(adapter: Adapter) -> Adapter:
-    """The same adapter with nothing hidden: every warm item a neighbour and part of the profiles again."""
-    return fit(
-        adapter.backbone, adapter.contents, config=adapter.config,
-        parameters=adapter.parameters, scales=adapter.scales,
-    )  # fmt: skip

@@ -44,16 +44,9 @@ def initial_parameters(
 
 
 def fit(
-    backbone: FrozenBackbone,
-    contents: Contents,
-    *,
-    config: AdapterConfig,
-    parameters: Parameters | None = None,
-    scales: Scales | None = None,
-    hidden: Rows = _NONE,
-    seed: int = 0,
+    backbone: FrozenBackbone, contents: Contents, *, config: AdapterConfig, hidden: Rows = _NONE, seed: int = 0
 ) -> Adapter:
-    """Measure everything that is not trained, given the parameters (the initial ones by default).
+    """The closed form: initial parameters, default scales, and everything that is measured.
 
     Parameters
     ----------
@@ -73,46 +66,81 @@ def fit(
             subject="adapter",
             remedy="Encode the backbone's items, in its order",
         )
-    usable: Mask = np.asarray(contents.present.any(axis=1))
-    usable[hidden] = False
-    warm = np.flatnonzero(usable)
+    warm = _warm_rows(contents, hidden)
     if len(warm) < 2:
         raise InvalidInput(
             f"only {len(warm)} of the backbone's items have a text or a picture",
             subject="adapter",
             remedy="Check that the item ids of the catalogue are those of the backbone",
         )
-    popularity = np.asarray(backbone.clicks.sum(axis=0)).ravel()
     centering = Centering.fit(contents.take(warm), image_dim=config.image_dim)
-    text, image = centering.apply(contents)
-    chosen = np.sort(warm[np.argsort(-popularity[warm], kind="stable")[: config.max_anchors]])
-    anchors = Anchors.build(chosen, text[chosen], image[chosen], hubness=config.hubness)
-    if parameters is None:
-        parameters = initial_parameters(
-            backbone, text_dim=text.shape[1], image_dim=image.shape[1], config=config, seed=seed
-        )
-    gate = gates(parameters, text, image, contents.present)
-    fused = fuse(text, image, gate)
+    parameters = initial_parameters(
+        backbone, text_dim=contents.text.shape[1], image_dim=centering.image_basis.shape[1], config=config, seed=seed
+    )
+    anchors = _anchors(backbone, contents, centering, config, warm)
+    return _measured(
+        Adapter(backbone, contents, config, centering, anchors, parameters, _nothing(backbone), Scales(), hidden)
+    )
+
+
+def refit(adapter: Adapter, parameters: Parameters) -> Adapter:
+    """The same adapter with other parameters, and what depends on them measured again."""
+    return _measured(replace(adapter, parameters=parameters))
+
+
+def reveal(adapter: Adapter) -> Adapter:
+    """The same adapter with nothing hidden: every warm item a neighbour and part of the profiles again.
+
+    Means and principal axes stay: the trained projections are about them.
+    """
+    warm = _warm_rows(adapter.contents, _NONE)
+    anchors = _anchors(adapter.backbone, adapter.contents, adapter.centering, adapter.config, warm)
+    return _measured(replace(adapter, anchors=anchors, hidden=_NONE))
+
+
+def _warm_rows(contents: Contents, hidden: Rows) -> Rows:
+    usable: Mask = np.asarray(contents.present.any(axis=1))
+    usable[hidden] = False
+    return np.flatnonzero(usable)
+
+
+def _popularity(backbone: FrozenBackbone) -> Vector:
+    return np.asarray(backbone.clicks.sum(axis=0), dtype=np.float32).ravel()
+
+
+def _anchors(
+    backbone: FrozenBackbone, contents: Contents, centering: Centering, config: AdapterConfig, warm: Rows
+) -> Anchors:
+    by_clicks = warm[np.argsort(-_popularity(backbone)[warm], kind="stable")]
+    rows = np.sort(by_clicks[: config.max_anchors])
+    return Anchors.build(rows, *centering.apply(contents.take(rows)), hubness=config.hubness)
+
+
+def _nothing(backbone: FrozenBackbone) -> Statistics:
+    """Statistics before anything is measured."""
+    none, identity = np.zeros((0, 0), np.float32), np.eye(backbone.dim, dtype=np.float32)
+    return Statistics(none, identity, identity, none, none, np.ones(2, np.float32), np.zeros(1, np.float32))
+
+
+def _measured(adapter: Adapter) -> Adapter:
+    """The adapter with its statistics measured under its parameters."""
+    backbone, contents, config = adapter.backbone, adapter.contents, adapter.config
+    warm = _warm_rows(contents, adapter.hidden)
+    text, image = adapter.centering.apply(contents)
+    fused = fuse(text, image, gates(adapter.parameters, text, image, contents.present))
     whitening = _whitening(fused[warm], dim=config.content_dim, ridge=config.ridge)
     content = fused @ whitening
-    content[hidden] = 0.0
-    profiles = np.asarray(backbone.clicks @ content, dtype=np.float32)
+    content[adapter.hidden] = 0.0
+    profiles = _moment(np.asarray(backbone.clicks @ content, dtype=np.float32))
     users = _moment(backbone.user_vectors)
-    # v_hat of the warm items needs an adapter already: one with everything but their own second moments.
-    draft = Statistics(
-        whitening, users, np.eye(backbone.dim, dtype=np.float32), _moment(profiles), _moment(content[warm]),
-        np.ones(2, np.float32), _strength(fused[warm], popularity[warm], ridge=config.ridge),
-    )  # fmt: skip
-    adapter = Adapter(
-        backbone, contents, config, centering, anchors, parameters, draft, scales or Scales(), np.asarray(hidden)
+    strength = _strength(fused[warm], _popularity(backbone)[warm], ridge=config.ridge)
+    # v_hat of the warm items takes an adapter that has everything but its own second moment.
+    partial = Statistics(
+        whitening, users, adapter.statistics.items, profiles, _moment(content[warm]), np.ones(2, np.float32), strength
     )
-    v_hat = adapter.blocks(contents.take(warm), warm).collaborative
-    statistics = Statistics(
-        draft.whitening, users, _moment(v_hat), draft.profiles, draft.contents,
-        np.array([spread(v_hat, users).mean(), spread(content[warm], draft.profiles).mean()], np.float32),
-        draft.strength,
-    )  # fmt: skip
-    return replace(adapter, statistics=statistics)
+    v_hat = replace(adapter, statistics=partial).blocks(contents.take(warm), warm).collaborative
+    spreads = np.array([spread(v_hat, users).mean(), spread(content[warm], profiles).mean()], np.float32)
+    return replace(adapter, statistics=replace(partial, items=_moment(v_hat), mean_spread=spreads))
 
 
 def _moment(vectors: Matrix) -> Matrix:

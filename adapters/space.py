@@ -176,8 +176,11 @@ class Adapter:
         s = self.scales
         collaborative = self._even(blocks.collaborative, self.statistics.users, 0, s.cold_spread)
         content = s.cold_content * self._even(blocks.content, self.statistics.profiles, 1, s.cold_spread)
-        factor = s.cold * np.exp(s.strength * blocks.strength)
-        return np.asarray(factor[:, None] * np.hstack([collaborative, content]), dtype=np.float32)
+        return np.asarray(self.cold_factor(blocks)[:, None] * np.hstack([collaborative, content]), dtype=np.float32)
+
+    def cold_factor(self, blocks: Blocks) -> Vector:
+        """What multiplies a cold item's vector [n]: the calibration against warm items, and its expected strength."""
+        return np.asarray(self.scales.cold * np.exp(self.scales.strength * blocks.strength), dtype=np.float32)
 
     def warm_vectors(self, rows: Rows, blocks: Blocks) -> Matrix:
         """Served vectors [n, D] of the backbone's items at ``rows``: the frozen vector first, content beside it."""

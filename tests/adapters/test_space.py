@@ -5,7 +5,7 @@ import pytest
 
 from adapters.config import AdapterConfig
 from adapters.content import Contents
-from adapters.fit import fit
+from adapters.fit import fit, reveal
 from adapters.neighbours import Anchors, nearest
 from adapters.space import Adapter, fuse
 from coldstart.errors import InvalidInput
@@ -109,3 +109,12 @@ def test_a_modality_that_was_never_trained_is_masked(world: World) -> None:
     np.testing.assert_array_equal(
         adapter.blocks(world.cold).collaborative, adapter.blocks(world.cold.only(["text"])).collaborative
     )
+
+
+def test_revealing_keeps_what_the_parameters_are_about(world: World) -> None:
+    """Principal axes of other items would point elsewhere, and the trained projections would mean nothing."""
+    hidden = fit(world.backbone, world.contents, config=CONFIG, hidden=np.arange(0, 60, 7))
+    revealed = reveal(hidden)
+    assert revealed.centering is hidden.centering and revealed.parameters is hidden.parameters
+    assert len(revealed.anchors.rows) == 60 and len(hidden.anchors.rows) == 51
+    assert (revealed.warm_content[::7] != 0).any() and (hidden.warm_content[::7] == 0).all()
