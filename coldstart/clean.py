@@ -19,7 +19,9 @@ def clean_text(raw: str, *, limit_chars: int = 20_000) -> str:
     """
     paired = raw.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     printable = "".join(" " if unicodedata.category(char) == "Cc" else char for char in paired)
-    return " ".join(unicodedata.normalize("NFC", printable).split())[:limit_chars].rstrip()
+    folded = " ".join(unicodedata.normalize("NFC", printable).split())[:limit_chars].rstrip()
+    # Of joiners and other invisible characters alone, nothing can be read.
+    return folded if any(unicodedata.category(char)[0] not in "CZ" for char in folded) else ""
 
 
 def compose_text(title: str, text: str, attributes: Attributes) -> str:

@@ -74,3 +74,12 @@ def test_composing_never_raises_and_is_clean(
 ) -> None:
     composed = compose_text(title, text, attributes)
     assert composed == clean_text(composed)
+
+
+@pytest.mark.parametrize("raw", ["\u200b", "\u2060\ufeff \u200d", "\u00ad"])
+def test_what_nobody_can_see_is_nothing(raw: str) -> None:
+    assert clean_text(raw) == ""
+
+
+def test_joiners_within_a_text_stay() -> None:
+    assert clean_text("👩\u200d🚀 suit") == "👩\u200d🚀 suit"
