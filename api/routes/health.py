@@ -49,7 +49,12 @@ def _answers(runtime: Runtime) -> None:
 
 def _status(runtime: Runtime) -> StatusView:
     newest = runtime.store.list_items(limit=NEWEST, status=Status.RETRIEVABLE)
-    times = [(each.retrievable_at - each.accepted_at) * 1000 for each in newest if each.retrievable_at is not None]
+    # Items that came in with their embeddings waited for one another, not for an encoder: they were never claimed.
+    times = [
+        (each.retrievable_at - each.accepted_at) * 1000
+        for each in newest
+        if each.retrievable_at is not None and each.claimed_at is not None
+    ]
     cuts = quantiles(times, n=20, method="inclusive") if len(times) > 1 else times * 19
     return StatusView(
         counts=runtime.store.counts(),
