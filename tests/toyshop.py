@@ -69,13 +69,18 @@ def _write_tables(data: Path) -> None:
     ):
         for n, name in enumerate(names):
             item_id = f"{kind}-{n}"
-            (data / "images" / f"{item_id}.png").write_bytes(picture(tuple(min(255, c + 4 * n) for c in colour)))
+            (data / "images" / f"{item_id}.png").write_bytes(picture(_brighter(colour, 4 * n)))
             items.append((item_id, name, f"{name} {words}.", f"images/{item_id}.png", kind, 3.5 + n))
             # Everyone clicks six of the eight: two of each kind remain to be recommended.
             clicks += [(f"{kind}-user-{u}", item_id) for u in range(USERS_OF_A_KIND) if (n + u) % 4]
     columns = ["item_id", "title", "text", "image", "kind", "price"]
     pl.DataFrame(items, schema=columns, orient="row").write_csv(data / "items.csv")
     pl.DataFrame(clicks, schema=["user_id", "item_id"], orient="row").write_csv(data / "interactions.csv")
+
+
+def _brighter(colour: tuple[int, int, int], by: int) -> tuple[int, int, int]:
+    red, green, blue = (min(255, part + by) for part in colour)
+    return red, green, blue
 
 
 def _backbone(dataset: Dataset) -> FrozenBackbone:

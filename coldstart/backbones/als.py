@@ -22,7 +22,7 @@ def als_factors(
     """
     try:
         from implicit.cpu.als import AlternatingLeastSquares
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import threadpool_limits
     except ImportError:
         raise MissingExtra("implicit", extra="train", purpose="Alternating least squares") from None
     with threadpool_limits(1, "blas"):  # implicit is many times slower on a threaded BLAS, and warns about it

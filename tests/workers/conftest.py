@@ -51,7 +51,7 @@ def build(store: ItemStore, index: VectorIndex) -> Callable[..., Works]:
         models = Models(open_text or (lambda: words), MeanColour)
         pictures = PictureReader(Fetcher(), max_bytes=100_000, max_pixels=1_000_000)
         encoder = BatchEncoder(cast(ServedAdapter, SideBySide()), models, pictures)
-        parts = {
+        parts: dict[str, Any] = {
             "store": store, "index": index, "encoder": encoder, "telemetry": telemetry, "batch": 8, "lease_s": 60.0,
             "max_attempts": 3,
         }  # fmt: skip

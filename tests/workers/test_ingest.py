@@ -127,7 +127,7 @@ def test_models_that_cannot_be_opened_cost_no_attempt(build: Callable[..., Works
 class Interrupted:
     """An index in front of which something happens at the first write."""
 
-    def __init__(self, index: VectorIndex, first: Callable[[], None]) -> None:
+    def __init__(self, index: VectorIndex, first: Callable[[], object]) -> None:
         self._index, self._first = index, [first]
 
     def upsert(self, points: Sequence[Point]) -> None:
@@ -173,7 +173,7 @@ def test_an_update_that_arrives_while_the_item_is_encoded_wins(works: Works) -> 
 def test_an_update_that_arrives_while_the_index_is_written_wins(
     build: Callable[..., Works], index: VectorIndex, store: ItemStore
 ) -> None:
-    works = build(index=Interrupted(index, lambda: store.accept([draft("a", "Coffee")]) and None))
+    works = build(index=Interrupted(index, lambda: store.accept([draft("a", "Coffee")])))
     store.accept([draft("a", "Tea")])
     works.ingestor.encode_due()
     assert store.get("a").status is Status.PENDING
@@ -194,7 +194,7 @@ def test_a_deleted_item_leaves_the_index(works: Works) -> None:
 def test_a_delete_while_the_index_is_written_wins(
     build: Callable[..., Works], index: VectorIndex, store: ItemStore
 ) -> None:
-    works = build(index=Interrupted(index, lambda: store.delete("a") and None))
+    works = build(index=Interrupted(index, lambda: store.delete("a")))
     store.accept([draft("a")])
     drain(works)
     assert store.get("a").status is Status.DELETED
@@ -241,5 +241,5 @@ def test_metrics_tell_what_happened(build: Callable[..., Works]) -> None:
 def test_the_served_vector_is_what_a_query_finds(works: Works) -> None:
     works.store.accept([draft("tea", "Tea"), draft("coffee", "Coffee coffee")])
     works.ingestor.encode_due()
-    hits = works.index.query(np.float32([[0, 1, 0, 0, 0]]), 1)[0]
+    hits = works.index.query(np.array([[0, 1, 0, 0, 0]], dtype=np.float32), 1)[0]
     assert [(hit.item_id, hit.score) for hit in hits] == [("coffee", 2.0)]

@@ -148,7 +148,7 @@ def test_a_sentence_that_cannot_be_encoded_now_leaves_the_other_evidence(store: 
 
 def test_a_query_that_is_not_finite_is_refused(store: ItemStore, index: ExactIndex) -> None:
     stock(store, index)
-    broken = make(store, index, encode_preferences=lambda _: np.float32([np.nan, 1]))
+    broken = make(store, index, encode_preferences=lambda _: np.array([np.nan, 1], dtype=np.float32))
     with pytest.raises(InvalidInput, match="query"):
         broken.recommend(Request(preferences="tea"))
 

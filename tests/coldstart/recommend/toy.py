@@ -10,7 +10,7 @@ from coldstart.entities import Event, ExternalId, Item
 from coldstart.index import Point, VectorIndex
 from coldstart.vectors import Matrix, Vector, normalise
 
-TEA, COFFEE = np.float32([1, 0]), np.float32([0, 1])
+TEA, COFFEE = np.eye(2, dtype=np.float32)
 
 ITEMS: Mapping[ExternalId, tuple[Vector, bool, dict[str, Any]]] = {
     "assam": (3 * TEA, False, {"shelf": "a"}),
@@ -44,7 +44,7 @@ class ToyUsers:
 
 def embed(sentence: str) -> Vector:
     """What a text encoder would see in a sentence of this shop."""
-    return np.float32(["tea" in sentence, "coffee" in sentence])
+    return np.array(["tea" in sentence, "coffee" in sentence], dtype=np.float32)
 
 
 def stock(store: ItemStore, index: VectorIndex) -> None:
