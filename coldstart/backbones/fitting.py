@@ -59,7 +59,7 @@ def fit(
     """
     optimiser = torch.optim.Adam(module.parameters(), lr=schedule.learning_rate)
     scores = [score()] if score else []
-    best = copy.deepcopy(module.state_dict())
+    best = copy.deepcopy(module.state_dict()) if score else {}
     done = 0
     console = Console(stderr=True, force_terminal=progress or None)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -1,7 +1,7 @@
 """Trains a LightGCN: where it starts, what a batch is, and when it stops."""
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,8 +9,9 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from coldstart.backbones import losses
-from coldstart.backbones.als import als_factors
-from coldstart.backbones.config import LightGCNConfig
+from coldstart.backbones.als_tuning import fit_als
+from coldstart.backbones.config import ALSConfig, LightGCNConfig
+from coldstart.backbones.fitted import Fitted
 from coldstart.backbones.fitting import Schedule, fit
 from coldstart.backbones.lightgcn import LightGCN, normalised_adjacency, unpropagate
 from coldstart.backbones.sampling import Sampler
@@ -20,16 +21,11 @@ from coldstart.vectors import Matrix, normalise
 
 def fit_lightgcn(
     clicks: csr_matrix, validation: csr_matrix | None, config: LightGCNConfig, *, seed: int, progress: bool = False
-) -> tuple[Matrix, Matrix, dict[str, Any]]:
-    """Vectors [users, d], [items, d] whose inner product is the score, and the record of the training.
-
-    Parameters
-    ----------
-    clicks, validation : csr [users, items]
-        Ones; without validation clicks all epochs are run.
-    """
+) -> Fitted:
+    """Train on clicks [users, items], stopping early on validation clicks where there are any."""
     generator = np.random.default_rng(seed)
-    model = LightGCN(clicks, _start(clicks, config, generator, seed), config.layers)
+    start, als = _start(clicks, validation, config, generator, seed)
+    model = LightGCN(clicks, start, config.layers)
 
     def vectors() -> tuple[Matrix, Matrix]:
         with torch.no_grad():
@@ -47,18 +43,21 @@ def fit_lightgcn(
         steps=-(-rows // config.batch),
         progress=progress,
     )
-    return *vectors(), record
+    return Fitted(*vectors(), config=replace(config, als=als, epochs=record["best_epoch"]), record=record)
 
 
-def _start(clicks: csr_matrix, config: LightGCNConfig, generator: np.random.Generator, seed: int) -> Matrix:
+def _start(
+    clicks: csr_matrix, validation: csr_matrix | None, config: LightGCNConfig, generator: np.random.Generator, seed: int
+) -> tuple[Matrix, ALSConfig]:
+    """First embeddings [users + items, d], and the ALS weights behind them."""
     if config.start == "random":
         size = (sum(clicks.shape), config.d)
-        return generator.normal(0.0, config.deviation, size).astype(np.float32)
-    als = config.als
-    factors = np.concatenate(als_factors(clicks, config.d, als.alpha, als.regularisation, als.iterations, seed))
+        return generator.normal(0.0, config.deviation, size).astype(np.float32), config.als
+    *sides, als = fit_als(clicks, validation, replace(config.als, d=config.d), seed=seed)
+    factors = np.concatenate(sides)
     if config.loss == "sampled_softmax":
         factors = normalise(factors)  # cosines ignore the lengths, and Adam's steps are of one size
-    return unpropagate(factors, normalised_adjacency(clicks), config.layers)
+    return unpropagate(factors, normalised_adjacency(clicks), config.layers), als
 
 
 def _click_batches(

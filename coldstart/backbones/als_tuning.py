@@ -1,0 +1,74 @@
+"""Chooses ALS's two weights on validation clicks: no pair of numbers is good on every data set."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from scipy.sparse import csr_matrix
+
+from coldstart.backbones.als import als_factors
+from coldstart.backbones.config import ALSConfig
+from coldstart.backbones.validation import ranking_score
+from coldstart.vectors import Matrix
+
+_LEAST_GAIN = 1.002  # smaller ones are noise
+_MOST = 12  # trials
+_STEPS = (2.5, 1.6)  # factors, coarse and fine
+
+
+def fit_als(
+    clicks: csr_matrix, validation: csr_matrix | None, config: ALSConfig, *, seed: int
+) -> tuple[Matrix, Matrix, ALSConfig]:
+    """Factors [users, d], [items, d] and the config with the weights that were used.
+
+    Missing weights are climbed to a local best on the validation clicks, from weights scaled to the data: alpha so that
+    clicks weigh .15 of all other pairs, the regularisation .06 of alpha times the clicks of an item. The best pairs lie
+    along a ridge of nearly constant regularisation / alpha, which the step that moves both follows.
+
+    Parameters
+    ----------
+    clicks, validation : csr [users, items]
+        Ones. Without validation clicks the scaled weights are used as they are.
+    """
+
+    def factors(alpha: float, regularisation: float) -> tuple[Matrix, Matrix]:
+        return als_factors(clicks, config.d, alpha, regularisation, config.iterations, seed)
+
+    n_users, n_items = clicks.shape
+    alpha = 0.15 * n_users * n_items / clicks.nnz if config.alpha is None else config.alpha
+    regularisation = 0.06 * alpha * clicks.nnz / n_items if config.regularisation is None else config.regularisation
+    moves = []
+    if config.regularisation is None:
+        moves += [(0, 1), (0, -1)]
+    if config.alpha is None:
+        moves += [(1, 1), (-1, -1)] if config.regularisation is None else [(1, 0), (-1, 0)]
+    if validation is not None and moves:
+        alpha, regularisation = _climb(
+            lambda a, r: ranking_score(*factors(a, r), clicks, validation), (alpha, regularisation), moves
+        )
+    return *factors(alpha, regularisation), replace(config, alpha=alpha, regularisation=regularisation)
+
+
+def _climb(
+    score: Callable[[float, float], float], start: tuple[float, float], moves: list[tuple[int, int]]
+) -> tuple[float, float]:
+    """The best point found by moving in log steps for as long as it helps. A move is (alpha, regularisation)."""
+    here, best = start, score(*start)
+    tried = {_key(start)}
+    for factor in _STEPS:
+        moved = True
+        while moved:
+            moved = False
+            for a, r in moves:
+                there = (here[0] * factor**a, here[1] * factor**r)
+                if _key(there) in tried or len(tried) >= _MOST:
+                    continue
+                tried.add(_key(there))
+                if (found := score(*there)) > _LEAST_GAIN * best:
+                    here, best, moved = there, found, True
+                    break
+    return here
+
+
+def _key(point: tuple[float, float]) -> tuple[str, str]:
+    """The point without the last digits, which a step there and back changes."""
+    return f"{point[0]:.3e}", f"{point[1]:.3e}"

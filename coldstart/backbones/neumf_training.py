@@ -1,0 +1,213 @@
+"""Trains a NeuMF on clicks with sampled negatives, or on ratings."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from coldstart.backbones import losses
+from coldstart.backbones.als_tuning import fit_als
+from coldstart.backbones.config import ALSConfig, NeuMFConfig
+from coldstart.backbones.context import Category, Context, Number, encode_events, fit_context, to_json
+from coldstart.backbones.fitted import Fitted
+from coldstart.backbones.fitting import Schedule, fit
+from coldstart.backbones.neumf import NeuMF
+from coldstart.backbones.sampling import Sampler
+from coldstart.dataset import Interactions
+from coldstart.errors import InvalidInput
+from coldstart.vectors import Matrix, Rows
+
+_HIT_K, _HIT_NEGATIVES, _HIT_PAIRS = 10, 99, 5_000  # HR@10 among 100, as in the paper; at most so many pairs
+_SCORE_BATCH = 100_000  # pairs scored at once
+
+
+def fit_neumf(
+    events: Interactions,
+    held_out: Interactions | None,
+    shape: tuple[int, int],
+    config: NeuMFConfig,
+    *,
+    seed: int,
+    progress: bool = False,
+) -> Fitted:
+    """Train on the events of ``shape`` = (users, items), stopping early on held-out ones where there are any.
+
+    The score that stops training is HR@10 among 99 items not met, or minus the RMSE of ratings.
+    """
+    generator = np.random.default_rng(seed)
+    if config.feedback == "explicit":
+        events = _rated(events, "training")
+        held_out = None if held_out is None else _rated(held_out, "validation")
+    context = fit_context(events, config.context)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = NeuMF(
+            *shape, d=config.d, mlp_d=config.mlp_d, hidden=config.hidden, context_d=config.context_d,
+            categories=[len(c.values) for c in context if isinstance(c, Category)],
+            numbers=sum(isinstance(c, Number) for c in context),
+        )  # fmt: skip
+    als = _start(model, events, held_out, shape, config, seed)
+    sampler = Sampler(events.matrix(*shape))
+    epoch = _rating_losses if config.feedback == "explicit" else _click_losses
+    inputs = encode_events(context, events)
+    record = fit(
+        model,
+        lambda: epoch(model, events, inputs, sampler, config, generator),
+        None if held_out is None else _score(model, held_out, context, sampler, config, generator),
+        Schedule(config.learning_rate, config.epochs, config.patience),
+        label="NeuMF",
+        steps=-(-len(events) // config.batch),
+        progress=progress,
+    )
+    return _export(model, replace(config, als=als, epochs=record["best_epoch"]), record, context)
+
+
+def _rated(events: Interactions, part: str) -> Interactions:
+    if events.rating is None:
+        raise InvalidInput("explicit feedback needs ratings", subject=f"{part} interactions",
+                           remedy="Add a column 'rating', or train with implicit feedback")  # fmt: skip
+    return events.take(np.isfinite(events.rating))
+
+
+def _start(
+    model: NeuMF,
+    events: Interactions,
+    held_out: Interactions | None,
+    shape: tuple[int, int],
+    config: NeuMFConfig,
+    seed: int,
+) -> ALSConfig:
+    """Set the first values that are not random, and tell the ALS weights behind them."""
+    als = config.als
+    with torch.no_grad():
+        if config.feedback == "explicit" and events.rating is not None:
+            model.fusion.bias.fill_(float(events.rating.mean()))
+        elif config.start == "als":
+            truth = None if held_out is None else held_out.matrix(*shape)
+            u, v, als = fit_als(events.matrix(*shape), truth, replace(als, d=config.d), seed=seed)
+            model.gmf_user.weight.copy_(torch.from_numpy(u))
+            model.gmf_item.weight.copy_(torch.from_numpy(v))
+            model.fusion.weight[:, : config.d] = config.gain
+            model.fusion.weight[:, config.d :] = 0.0  # the MLP tower earns its place
+            model.fusion.bias.fill_(-config.gain / 2)
+    return als
+
+
+Inputs = tuple[Rows, Matrix]
+"""Codes [n, categories] and numbers [n, numbers] of the events."""
+
+
+def _click_losses(
+    model: NeuMF,
+    events: Interactions,
+    inputs: Inputs,
+    sampler: Sampler,
+    config: NeuMFConfig,
+    generator: np.random.Generator,
+) -> Iterator[Tensor]:
+    """Each click with ``negatives`` items that its user has not met, in the click's own context."""
+    order = generator.permutation(len(events))
+    for start in range(0, len(order), config.batch):
+        part = order[start : start + config.batch]
+        rows = np.tile(part, 1 + config.negatives)
+        users = events.user_rows[rows]
+        items = np.concatenate([events.item_rows[part], sampler.draw(users[len(part) :], generator)])
+        labels = torch.zeros(len(rows))
+        labels[: len(part)] = 1.0
+        codes, numbers = _hide(inputs[0][rows], inputs[1][rows], config.context_dropout, generator)
+        yield losses.bce(_logits(model, users, items, codes, numbers), labels)
+
+
+def _rating_losses(
+    model: NeuMF,
+    events: Interactions,
+    inputs: Inputs,
+    _: Sampler,
+    config: NeuMFConfig,
+    generator: np.random.Generator,
+) -> Iterator[Tensor]:
+    assert events.rating is not None  # noqa: S101 - `_rated` has seen to it
+    order = generator.permutation(len(events))
+    for start in range(0, len(order), config.batch):
+        rows = order[start : start + config.batch]
+        codes, numbers = _hide(inputs[0][rows], inputs[1][rows], config.context_dropout, generator)
+        predictions = _logits(model, events.user_rows[rows], events.item_rows[rows], codes, numbers)
+        yield losses.squared_error(predictions, torch.from_numpy(events.rating[rows]))
+
+
+def _hide(codes: Rows, numbers: Matrix, share: float, generator: np.random.Generator) -> Inputs:
+    """The context with a share of its rows made unknown."""
+    shown = generator.random((len(codes), 1)) >= share
+    return codes * shown, numbers * shown.astype(np.float32)
+
+
+def _logits(model: NeuMF, users: Rows, items: Rows, codes: Rows, numbers: Matrix) -> Tensor:
+    logits: Tensor = model(*(torch.from_numpy(array) for array in (users, items, codes, numbers)))
+    return logits
+
+
+def _score(
+    model: NeuMF,
+    held_out: Interactions,
+    context: Context,
+    sampler: Sampler,
+    config: NeuMFConfig,
+    generator: np.random.Generator,
+) -> Callable[[], float]:
+    """The validation score as a function of the model's present state; the negatives are drawn once."""
+    if len(held_out) > _HIT_PAIRS and config.feedback == "implicit":
+        held_out = held_out.take(np.sort(generator.permutation(len(held_out))[:_HIT_PAIRS]))
+    codes, numbers = encode_events(context, held_out)
+
+    def logits(rows: Rows, items: Rows) -> NDArray[np.float32]:
+        parts = [slice(start, start + _SCORE_BATCH) for start in range(0, len(rows), _SCORE_BATCH)]
+        with torch.no_grad():
+            return np.concatenate([
+                _logits(model, held_out.user_rows[rows[p]], items[p], codes[rows[p]], numbers[rows[p]]).numpy()
+                for p in parts
+            ])  # fmt: skip
+
+    n = len(held_out)
+    if config.feedback == "explicit":
+        assert held_out.rating is not None  # noqa: S101 - `_rated` has seen to it
+        ratings = held_out.rating
+        return lambda: -float(np.sqrt(np.square(logits(np.arange(n), held_out.item_rows) - ratings).mean()))
+    rows = np.repeat(np.arange(n), 1 + _HIT_NEGATIVES)
+    items = sampler.draw(held_out.user_rows[rows], generator).reshape(n, -1)
+    items[:, 0] = held_out.item_rows
+
+    def hit_rate() -> float:
+        scores = logits(rows, items.ravel()).reshape(n, -1)
+        return float(((scores[:, 1:] >= scores[:, :1]).sum(axis=1) < _HIT_K).mean())
+
+    return hit_rate
+
+
+def _export(model: NeuMF, config: NeuMFConfig, record: dict[str, Any], context: Context) -> Fitted:
+    """The GMF tower as vectors, its fusion weights folded into the users; the rest as extra tensors."""
+    state = {name: tensor.detach().numpy().copy() for name, tensor in model.state_dict().items()}
+    fusion = state["fusion.weight"][0]
+    extra = {
+        "mlp.user": state["mlp_user.weight"],
+        "mlp.item": state["mlp_item.weight"],
+        "fusion.mlp": fusion[config.d :],
+        "fusion.bias": state["fusion.bias"],
+    }
+    for name, array in state.items():
+        match name.split("."):
+            case ["context", number, "weight"]:
+                extra[f"context.{number}"] = array
+            case ["mlp", *_]:
+                extra[name] = array
+    return Fitted(
+        user_vectors=state["gmf_user.weight"] * fusion[: config.d],
+        item_vectors=state["gmf_item.weight"],
+        config=config,
+        record=record,
+        extra=extra,
+        details={"context_columns": to_json(context)},
+    )
