@@ -39,7 +39,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             opened = runtime or await _opened(stack, settings)
-            app.state.service = Service(opened)
+            app.state.service = Service.of(opened)
             app.state.sample_users = list(opened.adapter.backbone.users.ids[:SAMPLE_USERS])
             opened.telemetry.registry.register(seconds)
             warming = asyncio.create_task(app.state.readiness.warm_up(opened.warm_up, lambda: _first_list(opened)))

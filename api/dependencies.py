@@ -1,27 +1,41 @@
 """What routes are given: the running service, and permits for work that waits."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Query, Request
 
 from api.limits import Permits
-from api.schemas import Id
 from coldstart.recommend.request import MAX_LIMIT
 from workers.runtime import Runtime
+
+# Embedded, a query is a millisecond of this process's own work: 8 threads fight over the interpreter, which more than
+# doubles the 99th percentile at 32 clients (benchmarks.ttr prints it). Over a network threads mostly wait.
+EMBEDDED_THREADS = 2
+REMOTE_THREADS = 16
 
 
 @dataclass(frozen=True)
 class Service:
-    """A runtime and the threads that requests may take, apart for each kind of work: none can starve the others.
-
-    Writes queue at the database's one writer, and sentences at one encoder: more threads would only wait there.
-    """
+    """A runtime and the threads that requests may take, apart for each kind of work: none can starve the others."""
 
     runtime: Runtime
-    reads: Permits = field(default_factory=lambda: Permits(8, waiting=512))
-    writes: Permits = field(default_factory=lambda: Permits(4, waiting=256))
-    sentences: Permits = field(default_factory=lambda: Permits(1, waiting=32))
+    reads: Permits
+    writes: Permits
+    sentences: Permits
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "Service":
+        """As many threads as the runtime's stores have use for; sentences queue at the one encoder they share."""
+        settings = runtime.settings
+        embedded = settings.catalog_url.startswith("sqlite") and settings.qdrant_url is None
+        threads = EMBEDDED_THREADS if embedded else REMOTE_THREADS
+        return cls(
+            runtime,
+            reads=Permits(threads, waiting=512),
+            writes=Permits(threads, waiting=256),
+            sentences=Permits(1, waiting=32),
+        )
 
 
 async def _service(request: Request) -> Service:
@@ -30,8 +44,6 @@ async def _service(request: Request) -> Service:
 
 
 ServiceDep = Annotated[Service, Depends(_service)]
-ItemId = Annotated[Id, Path(description="The item's id, percent-encoded", examples=["sku-17"])]
-UserId = Annotated[Id, Path(description="The user's id, percent-encoded", examples=["u-7"])]
 ListLimit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Length of the list")]
 PageLimit = Annotated[int, Query(ge=1, le=500, description="Items on a page")]
 PageOffset = Annotated[int, Query(ge=0, le=10_000_000, description="Items to skip")]

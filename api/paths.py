@@ -1,10 +1,13 @@
 """Ids in addresses: any text, percent-encoded. Routes are matched before decoding, so that ``a%2Fb`` stays one id."""
 
+from typing import Annotated
 from urllib.parse import quote, unquote
 
+from fastapi import Path
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.schemas import Id
 from coldstart.errors import InvalidInput
 
 
@@ -41,3 +44,6 @@ class IdConvertor(Convertor[str]):
 
 
 register_url_convertor("id", IdConvertor())
+
+ItemId = Annotated[Id, Path(description="The item's id, percent-encoded", examples=["sku-17"])]
+UserId = Annotated[Id, Path(description="The user's id, percent-encoded", examples=["u-7"])]

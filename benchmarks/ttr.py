@@ -6,6 +6,7 @@ service's own, from committed to searchable; every item is then also asked for. 
 """
 
 import argparse
+import asyncio
 import base64
 import io
 import json
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -38,7 +39,7 @@ from coldstart.settings import Settings
 from coldstart.vectors import normalise
 
 DIM, USERS, CLICKS_PER_USER = 64, 2000, 40
-LIMIT = 20
+LIMIT, CROWD = 20, 32
 WORDS = (
     "walnut linen brass lamp chair desk quiet warm small tall bright woven oiled forged folded painted kitchen garden "
     "studio travel winter summer evening morning pocket handle drawer cover stripe dot leaf stone river forest city"
@@ -134,20 +135,25 @@ def report(client: httpx.Client, pid: int, *, items: int, posts: int, requests: 
         ),
         "list for nobody": timed(lambda n: client.post("/recommendations", json={}), requests),
     }
+    many, per_second = asyncio.run(crowd(client.base_url, [f"user-{n}" for n in users]))
+    rows[f"list for a known user, {CROWD} clients"] = many
     with posting(client.base_url):
         busy = timed(lambda n: client.get(f"/users/user-{users[n]}/recommendations"), requests)
     rows["list for a known user, while items arrive"] = busy
-    print(f"{items:,} items, {posts} posted, lists of {LIMIT}; milliseconds at one client")
+    print(f"{items:,} items, {posts} posted, lists of {LIMIT}; milliseconds at one client unless it says otherwise")
     print(f"{'':<44}{'p50':>8}{'p95':>8}{'p99':>8}")
     for name, times in rows.items():
         print(f"{name:<44}" + "".join(f"{np.percentile(times, q):8.1f}" for q in (50, 95, 99)))
     now, peak = memory_mb(pid)
+    print(f"{CROWD} clients get {per_second:.0f} lists a second")
     print(f"resident memory {now:.0f} MB, at most {peak:.0f} MB; start to ready {seconds['start']:.1f} s")
     known = rows["list for a known user"]
     result = {
         **{f"ttr_p{q}_ms": round(float(np.percentile(ttr_ms, q)), 1) for q in (50, 95, 99)},
         **{f"recommend_p{q}_ms": round(float(np.percentile(known, q)), 1) for q in (50, 95)},
         "recommend_busy_p95_ms": round(float(np.percentile(busy, 95)), 1),
+        "crowd_p99_ms": round(float(np.percentile(many, 99)), 1),
+        "crowd_lists_per_s": round(per_second),
         "put_p95_ms": round(float(np.percentile(put_ms, 95)), 1),
         "items": items,
         "posted": posts,
@@ -205,6 +211,31 @@ def timed(request: Callable[[int], httpx.Response], times: int) -> list[float]:
         elapsed.append((time.perf_counter() - start) * 1000)
         assert len(answer.raise_for_status().json()["rows"]) == LIMIT
     return elapsed[10:]
+
+
+async def crowd(url: httpx.URL, users: Sequence[str]) -> tuple[list[float], float]:
+    """Milliseconds of each list while `CROWD` clients ask without a pause, and lists a second.
+
+    Over plain sockets: a full client would cost more than the service, on the same processors.
+    """
+    elapsed: list[float] = []
+
+    async def one(mine: Sequence[str]) -> None:
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        for user in mine:
+            start = time.perf_counter()
+            writer.write(f"GET /users/{user}/recommendations HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert head.startswith(b"http/1.1 200 "), head
+            length = re.search(rb"content-length: (\d+)", head)
+            assert length is not None
+            await reader.readexactly(int(length.group(1)))
+            elapsed.append((time.perf_counter() - start) * 1000)
+        writer.close()
+
+    start = time.perf_counter()
+    await asyncio.gather(*(one(users[n::CROWD]) for n in range(CROWD)))
+    return elapsed, len(users) / (time.perf_counter() - start)
 
 
 def item(rng: np.random.Generator) -> dict[str, object]:

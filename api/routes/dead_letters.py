@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.dependencies import ItemId, PageLimit, PageOffset, ServiceDep
+from api.dependencies import PageLimit, PageOffset, ServiceDep
+from api.paths import ItemId
 from api.problems import documented
 from api.schemas import AcceptedView, ItemsView, ItemView
 from coldstart.catalog import Status

@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api.bodies import JsonRoute
-from api.dependencies import ItemId, ListLimit, PageLimit, PageOffset, ServiceDep
+from api.dependencies import ListLimit, PageLimit, PageOffset, ServiceDep
 from api.intake import accept, accept_batch
+from api.paths import ItemId
 from api.problems import documented
 from api.schemas import (
     AcceptedView,

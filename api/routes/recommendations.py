@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.bodies import JsonRoute
-from api.dependencies import ListLimit, Service, ServiceDep, UserId
+from api.dependencies import ListLimit, Service, ServiceDep
+from api.paths import UserId
 from api.problems import documented
 from api.schemas import Range, RecommendationsBody, RecommendationsView
 from coldstart.recommend import RecommendationList, Request

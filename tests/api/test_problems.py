@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.dependencies import Service
 from api.headers import SECURITY
 from api.problems import problem_of
 from coldstart.errors import Conflict, InvalidInput, MissingExtra, NotFound, Unavailable
@@ -148,13 +149,12 @@ def test_every_answer_carries_the_security_headers(http: httpx.Client) -> None:
     for path in ("/health/live", "/items/unknown", "/nowhere", "/openapi.json"):
         answer = http.get(path)
         assert {name: answer.headers[name] for name in SECURITY} == SECURITY
-        assert "server" not in answer.headers or "uvicorn" in answer.headers["server"]
     page = http.get("/docs").headers
     assert "default-src 'none'" in page["content-security-policy"] and "unsafe" not in page["content-security-policy"]
 
 
 @contextmanager
-def failing(service: Running, error: Exception) -> Iterator[TestClient]:
+def failing(error: Exception) -> Iterator[TestClient]:
     """A client of an application whose store fails with this error; no lifespan, so nothing is opened or closed."""
     app = create_app(Settings())
 
@@ -163,24 +163,22 @@ def failing(service: Running, error: Exception) -> Iterator[TestClient]:
             raise error
 
     class Runtime:
-        store = Failing()
+        store, settings = Failing(), Settings()
 
-    from api.dependencies import Service
-
-    app.state.service = Service(Runtime())  # type: ignore[arg-type]
+    app.state.service = Service.of(Runtime())  # type: ignore[arg-type]
     yield TestClient(app, raise_server_exceptions=False)
 
 
-def test_an_unforeseen_error_is_a_500_that_gives_nothing_away(service: Running) -> None:
-    with failing(service, RuntimeError("password=hunter2")) as client:
+def test_an_unforeseen_error_is_a_500_that_gives_nothing_away() -> None:
+    with failing(RuntimeError("password=hunter2")) as client:
         answer = client.get("/items/x")
     assert answer.status_code == 500 and answer.headers["content-type"] == "application/problem+json"
     assert "hunter2" not in answer.text and "RuntimeError" not in answer.text and answer.json()["remedy"]
     assert answer.headers["content-security-policy"] == SECURITY["Content-Security-Policy"]
 
 
-def test_an_unavailable_part_is_a_503_with_a_time_to_come_back(service: Running) -> None:
-    with failing(service, Unavailable("the database does not answer")) as client:
+def test_an_unavailable_part_is_a_503_with_a_time_to_come_back() -> None:
+    with failing(Unavailable("the database does not answer")) as client:
         answer = client.get("/items/x")
     assert answer.status_code == 503 and int(answer.headers["retry-after"]) >= 1
 
