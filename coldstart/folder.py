@@ -6,13 +6,26 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from coldstart.errors import Conflict
+
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write the files into a new folder, replacing an old one; a process killed on the way leaves the old or the new.
 
     Everything is written beside the folder, forced to the disk, then renamed. A folder cannot be renamed over another,
     so an old one steps aside for an instant: `current_folder` finds it there.
+
+    Raises
+    ------
+    Conflict
+        Where the folder holds anything but files of these names: it would be lost.
     """
+    if folder.exists() and not folder.is_dir():
+        raise Conflict("there is a file of that name", subject=str(folder), remedy="Name a folder for the artifact")
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in files) if folder.exists() else []
+    if strange:
+        raise Conflict(f"the folder holds other things, such as {strange[0]!r}", subject=str(folder),
+                       remedy="Name a folder of its own for the artifact")  # fmt: skip
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
     try:

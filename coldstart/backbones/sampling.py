@@ -5,7 +5,7 @@ from scipy.sparse import csr_matrix
 
 from coldstart.vectors import Mask, Rows
 
-_ROUNDS = 20  # redraws; after them a user who met nearly everything keeps an item that was met
+_ROUNDS = 100  # redraws, each of what the last left; a user who met everything keeps an item that was met
 
 
 class Sampler:

@@ -1,0 +1,90 @@
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from coldstart.backbones.config import LightGCNConfig
+from coldstart.backbones.lightgcn import LightGCN, normalised_adjacency, unpropagate
+from coldstart.backbones.lightgcn_training import fit_lightgcn
+from coldstart.backbones.validation import ranking_score
+from coldstart.vectors import Matrix
+from tests.coldstart.backbones.communities import communities
+
+CLICKS = csr_matrix(np.array([[1, 1, 0, 0], [0, 1, 1, 0], [1, 1, 1, 0]], dtype=np.float32))  # nobody met item 3
+N = sum(CLICKS.shape)
+
+
+def dense(layers: int) -> NDArray[np.float64]:
+    """The propagation as one dense matrix: the mean of the powers of D^-1/2 A D^-1/2."""
+    adjacency = np.zeros((N, N))
+    adjacency[:3, 3:] = CLICKS.toarray()
+    adjacency += adjacency.T
+    degrees = adjacency.sum(axis=0)
+    scale = np.diag([0.0 if degree == 0 else degree**-0.5 for degree in degrees])
+    step = scale @ adjacency @ scale
+    powers = [np.linalg.matrix_power(step, layer) for layer in range(layers + 1)]
+    return np.asarray(np.mean(powers, axis=0))
+
+
+def start(seed: int = 0) -> Matrix:
+    return np.random.default_rng(seed).normal(size=(N, 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2, 3])
+def test_propagation_is_the_papers_formula(layers: int) -> None:
+    users, items = LightGCN(CLICKS, start(), layers)()
+    wanted = dense(layers) @ start()
+    np.testing.assert_allclose(torch.cat([users, items]).detach().numpy(), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_its_gradient_is_that_of_dense_autograd(layers: int) -> None:
+    model = LightGCN(CLICKS, start(), layers)
+    weights = torch.from_numpy(start(1))
+    own = torch.cat(model())
+    torch.autograd.backward((own.tanh() * weights).sum())
+    embedding = torch.from_numpy(start()).requires_grad_()
+    other = torch.from_numpy(dense(layers).astype(np.float32)) @ embedding
+    torch.autograd.backward((other.tanh() * weights).sum())
+    assert model.embedding.grad is not None and embedding.grad is not None
+    np.testing.assert_allclose(model.embedding.grad.numpy(), embedding.grad.numpy(), atol=1e-5)
+
+
+def test_an_item_without_clicks_keeps_its_share_of_its_own_embedding() -> None:
+    _, items = LightGCN(CLICKS, start(), 2)()
+    np.testing.assert_allclose(items[3].detach().numpy(), start()[6] / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("layers", [0, 2, 4])
+def test_unpropagation_inverts_the_propagation(layers: int) -> None:
+    adjacency = normalised_adjacency(CLICKS)
+    users, items = LightGCN(CLICKS, unpropagate(start(), adjacency, layers), layers)()
+    np.testing.assert_allclose(torch.cat([users, items]).detach().numpy(), start(), atol=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["multinomial", "sampled_softmax", "bpr"])
+def test_every_loss_learns_from_random_values(loss: Literal["multinomial", "sampled_softmax", "bpr"]) -> None:
+    users, items, train, validation = communities()
+    shape = len(users), len(items)
+    config = LightGCNConfig(
+        d=8, start="random", loss=loss, temperature=0.2, negatives=16, batch=64, learning_rate=0.03, epochs=20,
+        patience=20,
+    )  # fmt: skip
+    fitted = fit_lightgcn(train.matrix(*shape), validation.matrix(*shape), config, seed=0)
+    assert fitted.record["scores"][0] < 0.75  # chance is .69: a list of 20 out of 25 finds nearly everything somewhere
+    reached = ranking_score(fitted.user_vectors, fitted.item_vectors, train.matrix(*shape), validation.matrix(*shape))
+    assert reached == pytest.approx(max(fitted.record["scores"]))
+    assert reached > 0.85  # the two unseen items of a user's community, in either order, give .9
+
+
+def test_the_als_start_is_never_made_worse() -> None:
+    users, items, train, validation = communities()
+    shape = len(users), len(items)
+    config = LightGCNConfig(d=4, epochs=3, learning_rate=10.0)
+    fitted = fit_lightgcn(train.matrix(*shape), validation.matrix(*shape), config, seed=0)
+    assert fitted.record["best_epoch"] == 0 and len(fitted.record["scores"]) == 3
+    reached = ranking_score(fitted.user_vectors, fitted.item_vectors, train.matrix(*shape), validation.matrix(*shape))
+    assert reached == fitted.record["scores"][0]
