@@ -240,6 +240,47 @@ def redis() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
+@contextmanager
+def rabbitmq() -> Iterator[str]:
+    """A RabbitMQ broker on free ports of the loopback interface; its ``amqp://`` URL."""
+    binary = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin")  # what the one in /usr/sbin runs as a user
+    if binary is None:
+        raise NotInstalled("RabbitMQ is not installed (Debian package: rabbitmq-server)")
+    folder = tempfile.mkdtemp(prefix="coldstart-rabbitmq-")
+    port, names_port = free_port(), str(free_port())
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": folder,
+        "RABBITMQ_NODENAME": f"coldstart-{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_MNESIA_BASE": folder,
+        "RABBITMQ_LOG_BASE": folder,
+        "RABBITMQ_GENERATED_CONFIG_DIR": folder,
+        "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+        "RABBITMQ_CONFIG_FILE": f"{folder}/config",
+        "RABBITMQ_CONF_ENV_FILE": f"{folder}/environment",
+        "RABBITMQ_ALLOW_INPUT": "1",  # the script becomes the broker, not its parent: the process id is the broker's
+        "RABBITMQ_SERVER_START_ARGS": "-noinput",
+        "ERL_EPMD_PORT": names_port,
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+    }
+    with open(f"{folder}/output", "w") as output:
+        server = subprocess.Popen(
+            [binary], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        _wait_for_port(port, server)
+        yield f"amqp://guest:guest@127.0.0.1:{port}//"
+    finally:
+        server.terminate()
+        server.wait(timeout=STOP_S)
+        # Erlang's name server, which the broker started on a port of our own, does not end with it.
+        subprocess.run(["epmd", "-port", names_port, "-kill"], stdout=subprocess.DEVNULL)
+        shutil.rmtree(folder)
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface on which nothing listens now."""
     with socket.socket() as probe:

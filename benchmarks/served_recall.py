@@ -91,7 +91,7 @@ def main() -> None:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="coldstart-state-")))
             flags = ["--data-dir", str(state), "--adapter", str(adapter.resolve())]
             workers = options.workers if options.scaled_out else 0
-            service = stack.enter_context(deployment(flags, work / "logs", workers=workers))
+            service = stack.enter_context(deployment(flags, work / "logs", workers=workers, broker=options.broker))
             service.wait_until(
                 lambda: service.counts()["retrievable"] == len(artifact.adapter.backbone.items),
                 seconds=START_S, what="the backbone's own items in the index",
@@ -120,6 +120,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--url", help="ask this service, which serves the same adapter and holds no cold item yet")
     parser.add_argument("--scaled-out", action="store_true", help="PostgreSQL, a broker, workers of their own")
     parser.add_argument("--workers", type=int, default=2, help="worker processes when scaled out (2)")
+    parser.add_argument("--broker", choices=["redis", "rabbitmq"], default="redis", help="when scaled out (redis)")
     parser.add_argument(
         "--work", type=Path, default=Path(tempfile.gettempdir()) / "coldstart-benchmarks", help="artifacts and logs"
     )
@@ -130,12 +131,12 @@ def _options() -> argparse.Namespace:
 
 
 @contextmanager
-def deployment(flags: Sequence[str], logs: Path, *, workers: int) -> Iterator[processes.Service]:
+def deployment(flags: Sequence[str], logs: Path, *, workers: int, broker: str) -> Iterator[processes.Service]:
     """The service in one process, or with so many workers on servers that it shares with them."""
     with ExitStack() as stack:
         if workers:
             database_url = stack.enter_context(processes.postgresql(sync=True))
-            broker_url = stack.enter_context(processes.redis())
+            broker_url = stack.enter_context(processes.rabbitmq() if broker == "rabbitmq" else processes.redis())
             flags = [*flags, "--no-embedded-worker", "--database-url", database_url, "--broker-url", broker_url]
         service = stack.enter_context(processes.service(flags, logs / "service.log"))
         for number in range(workers):

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import processes
 from benchmarks.processes import free_port
 
-__all__ = ["free_port", "postgresql", "redis"]
+__all__ = ["free_port", "postgresql", "rabbitmq", "redis"]
 
 
 def postgresql() -> AbstractContextManager[str]:
@@ -19,6 +19,11 @@ def postgresql() -> AbstractContextManager[str]:
 def redis() -> AbstractContextManager[str]:
     """A server of the Redis protocol; its URL."""
     return _or_skip(processes.redis())
+
+
+def rabbitmq() -> AbstractContextManager[str]:
+    """A RabbitMQ broker; its URL."""
+    return _or_skip(processes.rabbitmq())
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis, a service that owns the index and workers that encode for it, each a process of its own."""
+"""PostgreSQL, a broker, a service that owns the index and workers that encode for it, each a process of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +18,16 @@ def shop(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return make_shop(tmp_path_factory.mktemp("shop"), cache=cache)
 
 
+@pytest.fixture(params=["redis", "rabbitmq"])
+def broker_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with servers.redis() if request.param == "redis" else servers.rabbitmq() as url:
+        yield url
+
+
 @pytest.fixture
-def flags(shop: Shop, cache: Path, tmp_path: Path) -> Iterator[list[str]]:
+def flags(broker_url: str, shop: Shop, cache: Path, tmp_path: Path) -> Iterator[list[str]]:
     """Of the service and of the workers alike: what they share, and a patience that suits a test."""
-    with servers.postgresql() as database_url, servers.redis() as broker_url:
+    with servers.postgresql() as database_url:
         yield [
             "--data-dir", str(tmp_path / "state"), "--adapter", str(shop.artifact), "--cache-dir", str(cache),
             "--database-url", database_url, "--broker-url", broker_url, "--no-embedded-worker",
