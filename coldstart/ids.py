@@ -58,7 +58,8 @@ def check_id(external: str, *, kind: str = "id") -> ExternalId:
         raise InvalidInput(f"the {kind} is empty", remedy=f"Give every record a non-empty {kind}")
     if len(external) > MAX_ID_CHARACTERS:
         raise InvalidInput(
-            f"the {kind} has {len(external)} characters", subject=external[:32] + "…",
+            f"the {kind} has {len(external)} characters",
+            subject=external[:32] + "…",
             remedy=f"At most {MAX_ID_CHARACTERS} are allowed",
         )
     if _UNSTORABLE.search(external):

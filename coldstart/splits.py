@@ -69,8 +69,11 @@ def read_split(dataset: Dataset, name: str) -> Split:
         Where the split or a part is missing or unusable, or where an item of a cold part also occurs in training.
     """
     if dataset.root is None:
-        raise InvalidInput("the data set has no folder, hence no published splits", subject=dataset.name,
-                           remedy="Use read_dataset, or split it by fraction or time")
+        raise InvalidInput(
+            "the data set has no folder, hence no published splits",
+            subject=dataset.name,
+            remedy="Use read_dataset, or split it by fraction or time",
+        )
     folder = dataset.root / "splits" / name
     if not folder.is_dir():
         there = sorted(path.name for path in folder.parent.iterdir()) if folder.parent.is_dir() else []
@@ -147,15 +150,21 @@ def time_split(dataset: Dataset, *, after: str | float, seed: int = 0) -> Split:
     start = parse_time(after)
     events = dataset.interactions
     if events.timestamp is None:
-        raise InvalidInput("the interactions have no timestamps", subject=dataset.name,
-                           remedy="Add a column 'timestamp', or split by a fraction of items")
+        raise InvalidInput(
+            "the interactions have no timestamps",
+            subject=dataset.name,
+            remedy="Add a column 'timestamp', or split by a fraction of items",
+        )
     first = np.full(len(dataset.items), np.inf)
     np.minimum.at(first, events.item_rows, events.timestamp)
     cold = np.flatnonzero(np.isfinite(first) & (first >= start))
     if not cold.size or (events.timestamp >= start).all():
         earliest, latest = _date(events.timestamp.min()), _date(first[np.isfinite(first)].max())
-        raise InvalidInput(f"{'every' if cold.size else 'no'} item is first met at or after {after}",
-                           subject=dataset.name, remedy=f"Choose a time between {earliest} and {latest}")
+        raise InvalidInput(
+            f"{'every' if cold.size else 'no'} item is first met at or after {after}",
+            subject=dataset.name,
+            remedy=f"Choose a time between {earliest} and {latest}",
+        )
     rng = np.random.default_rng(seed)
     val, test = _halves(rng.permutation(cold))
     early = events.timestamp < start
@@ -190,7 +199,8 @@ def _check_cold(dataset: Dataset, split: Split) -> None:
         if seen.any():
             item = dataset.items.ids.ids[events.item_rows[np.flatnonzero(seen)[0]]]
             raise InvalidInput(
-                f"the item {item!r} is in {part} and in train", subject=f"splits/{split.name}",
+                f"the item {item!r} is in {part} and in train",
+                subject=f"splits/{split.name}",
                 remedy="Move its training rows to the cold part, or its cold rows to a warm one",
             )
 
@@ -230,8 +240,10 @@ def _first_of_each(events: Interactions, draws: NDArray[np.float64]) -> Mask:
 def _draw(rows: Rows, fraction: float, rng: np.random.Generator, kind: str) -> Rows:
     count = round(rows.size * fraction)
     if not 2 <= count < rows.size:
-        raise InvalidInput(f"a fraction of {fraction:g} makes {count} of {rows.size} {kind} cold",
-                           remedy="Choose one that leaves at least two cold and one warm")
+        raise InvalidInput(
+            f"a fraction of {fraction:g} makes {count} of {rows.size} {kind} cold",
+            remedy="Choose one that leaves at least two cold and one warm",
+        )
     return rng.permutation(rows)[:count]
 
 

@@ -27,7 +27,11 @@ def als_factors(
         raise MissingExtra("implicit", extra="train", purpose="Alternating least squares") from None
     with threadpool_limits(1, "blas"):  # implicit is many times slower on a threaded BLAS, and warns about it
         model = AlternatingLeastSquares(
-            factors=d, alpha=alpha, regularization=regularisation, iterations=iterations, num_threads=1,
+            factors=d,
+            alpha=alpha,
+            regularization=regularisation,
+            iterations=iterations,
+            num_threads=1,
             random_state=seed,
         )
         model.fit(clicks, show_progress=False)

@@ -68,7 +68,8 @@ def fit(
             for step, loss in enumerate(epoch()):
                 if not torch.isfinite(loss):
                     raise ColdstartError(
-                        f"the loss is {loss.item()} at epoch {done + 1}, step {step + 1}", subject=label,
+                        f"the loss is {loss.item()} at epoch {done + 1}, step {step + 1}",
+                        subject=label,
                         remedy="Lower the learning rate, and check the ratings and context columns for extreme values",
                     )
                 optimiser.zero_grad()

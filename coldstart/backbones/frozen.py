@@ -66,7 +66,8 @@ class FrozenBackbone:
         if shapes != wanted:
             raise InvalidInput(
                 f"the shapes of user vectors, item vectors and clicks are {shapes}, not {wanted}",
-                subject=f"{self.kind} backbone", remedy="Give one row per id, and one width for users and items",
+                subject=f"{self.kind} backbone",
+                remedy="Give one row per id, and one width for users and items",
             )
 
     @property
@@ -114,16 +115,22 @@ class FrozenBackbone:
         try:
             weights, text = (source / WEIGHTS_FILE).read_bytes(), (source / DOCUMENT_FILE).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            raise NotFound("the folder holds no backbone", subject=str(folder),
-                           remedy="Train one with 'coldstart train backbone', or import one") from None
+            raise NotFound(
+                "the folder holds no backbone",
+                subject=str(folder),
+                remedy="Train one with 'coldstart train backbone', or import one",
+            ) from None
         try:
             document = json.loads(text)
             found = document["format"]
         except (ValueError, KeyError, TypeError):
             raise _damaged(folder, f"{DOCUMENT_FILE} is not a backbone's description") from None
         if found != FORMAT:
-            raise Conflict(f"the backbone has format {found!r}, this version reads {FORMAT}", subject=str(folder),
-                           remedy="Train it again, or use the version of coldstart that wrote it")
+            raise Conflict(
+                f"the backbone has format {found!r}, this version reads {FORMAT}",
+                subject=str(folder),
+                remedy="Train it again, or use the version of coldstart that wrote it",
+            )
         if document.pop("document_sha256", None) != _document_sha256(document):
             raise _damaged(folder, f"{DOCUMENT_FILE} was altered")
         if hashlib.sha256(weights).hexdigest() != document["sha256"]:

@@ -74,7 +74,9 @@ def ratings(table: Table) -> NDArray[np.float32] | None:
     if (bad := np.flatnonzero(~(np.isfinite(numbers) | missing))).size:
         raise table.error(
             f"the rating {given[int(bad[0])]!r} is not a finite number",
-            remedy="Give a number, or leave the cell empty", row=int(bad[0]), column="rating",
+            remedy="Give a number, or leave the cell empty",
+            row=int(bad[0]),
+            column="rating",
         )
     return np.asarray(numbers, dtype=np.float32)
 

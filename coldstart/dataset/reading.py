@@ -60,7 +60,8 @@ def find_table(folder: Path, stem: str) -> Path:
         )
     near = difflib.get_close_matches(stem, [path.name for path in folder.iterdir()], n=1, cutoff=0.5)
     raise InvalidInput(
-        f"there is no {stem}.csv, {stem}.parquet or {stem}.jsonl", subject=str(folder),
+        f"there is no {stem}.csv, {stem}.parquet or {stem}.jsonl",
+        subject=str(folder),
         remedy=f"Rename {near[0]!r}, or add the file" if near else "Add the file, or give another folder",
     )
 
@@ -98,11 +99,16 @@ def _read_items(source: Source, root: Path) -> Items:
         if first.setdefault(item_id, row) != row:
             raise table.error(
                 f"the id {item_id!r} is also in row {table.lines[first[item_id]]}",
-                remedy="Give each item one row", row=row, column="item_id",
+                remedy="Give each item one row",
+                row=row,
+                column="item_id",
             )
     further = [column for column in table.frame.columns if column not in _ITEM_COLUMNS]
     return Items(
-        IdMap(ids), columns.texts(table, "title"), columns.texts(table, "text"), columns.images(table, root),
+        IdMap(ids),
+        columns.texts(table, "title"),
+        columns.texts(table, "text"),
+        columns.images(table, root),
         columns.attributes(table, further),
     )
 
@@ -115,7 +121,9 @@ def _known(table: Table, column: str, ids: list[str], known: IdMap) -> Rows:
         kind = column.removesuffix("_id")
         raise table.error(
             f"{unknown.size} rows name {len(names)} unknown {kind}{'s' if len(names) > 1 else ''}: {shown}",
-            remedy=f"Add the {kind} to the data set, or remove the rows", row=int(unknown[0]), column=column,
+            remedy=f"Add the {kind} to the data set, or remove the rows",
+            row=int(unknown[0]),
+            column=column,
         )
     return rows
 

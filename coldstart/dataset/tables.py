@@ -160,7 +160,8 @@ def _csv_error(path: Path, error: Exception) -> InvalidInput:
         return InvalidInput("the text is not UTF-8", subject=f"{path.name}, line {line}", remedy="Save it as UTF-8")
     except csv.Error as broken:
         return InvalidInput(
-            f"the file is not CSV: {broken}", subject=f"{path.name}, line {reader.line_num}",
+            f"the file is not CSV: {broken}",
+            subject=f"{path.name}, line {reader.line_num}",
             remedy="Look for a double quote that is not closed",
         )
     return InvalidInput(f"the file cannot be read: {error}", subject=path.name, remedy="Save it as CSV again")
@@ -210,9 +211,7 @@ def _from_pandas(frame: PandasFrame, source: str) -> "pl.DataFrame":
     return _frame(columns, source=source)
 
 
-def _frame(
-    columns: dict[str, list[object]], *, source: str, lines: Sequence[int] | None = None
-) -> "pl.DataFrame":
+def _frame(columns: dict[str, list[object]], *, source: str, lines: Sequence[int] | None = None) -> "pl.DataFrame":
     """Columns of Python values as a frame; a column of mixed types becomes text."""
     import polars as pl
 

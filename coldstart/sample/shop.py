@@ -87,8 +87,11 @@ def _publication_times(count: int, rng: np.random.Generator) -> list[float]:
     """Sorted; a third are there when the shop opens, and the arrivals come in its last thirty days."""
     arrivals, day = round(count * ARRIVALS), 86_400.0
     first = count // 3
-    spans = [(OPENED - 90 * day, OPENED, first), (OPENED, CLOSED - 40 * day, count - first - arrivals),
-             (CLOSED - 30 * day, CLOSED - 5 * day, arrivals)]
+    spans = [
+        (OPENED - 90 * day, OPENED, first),
+        (OPENED, CLOSED - 40 * day, count - first - arrivals),
+        (CLOSED - 30 * day, CLOSED - 5 * day, arrivals),
+    ]
     return [float(t) for low, high, n in spans for t in np.sort(rng.uniform(low, high, n)).round()]
 
 

@@ -20,34 +20,90 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "armchair": Kind("armchair", ("a beech frame and dense foam", "springs, webbing and a solid frame"),
-                     ("a seat that keeps you until the last page", "deep enough to fall asleep in"), (240, 690)),
-    "backpack": Kind("backpack", ("waxed canvas with brass buckles", "tightly woven nylon and leather tabs"),
-                     ("room for a laptop, a lunch and a coat", "two pockets where you look for them"), (55, 160)),
-    "bottle": Kind("drinking bottle", ("double-walled steel", "a single piece of drawn steel"),
-                   ("keeps drinks cold for a day", "does not leak, whichever way it lies"), (16, 42)),
-    "bowl": Kind("serving bowl", ("glazed stoneware", "fired earthenware with a clear glaze"),
-                 ("large enough for salad or fruit", "heavy enough to stay put while you stir"), (22, 68)),
-    "clock": Kind("wall clock", ("a silent sweep movement and a wooden case", "a quartz movement under glass"),
-                  ("keeps quiet at night", "readable from across the room"), (34, 120)),
-    "cushion": Kind("cushion", ("a cotton cover over a feather pad", "heavy linen with a hidden zip"),
-                    ("plump again after one shake", "the cover comes off for the wash"), (19, 58)),
-    "lamp": Kind("table lamp", ("a turned base and a fabric shade", "a weighted foot with a woven shade"),
-                 ("a warm pool of light", "dims from reading to resting"), (48, 190)),
-    "mug": Kind("mug", ("glazed stoneware", "porcelain with a wide handle"),
-                ("holds a proper morning coffee", "sits well in cold hands"), (11, 32)),
-    "planter": Kind("planter", ("fired clay with a drip tray", "glazed clay with a drainage hole"),
-                    ("roots get the air that they need", "comes with an easy plant"), (17, 64)),
-    "shirt": Kind("T-shirt", ("heavy jersey cotton", "long-staple cotton with taped seams"),
-                  ("keeps its fit after many washes", "cut loose, without being baggy"), (19, 55)),
-    "teapot": Kind("teapot", ("stoneware with a fine built-in strainer", "porcelain with a snug lid"),
-                   ("pours without a drip", "makes four cups"), (28, 88)),
-    "tote": Kind("tote bag", ("thick canvas with leather handles", "dense twill with a flat bottom"),
-                 ("carries the weekly shop", "stands up by itself"), (21, 76)),
-    "umbrella": Kind("umbrella", ("a fibreglass frame that bends and returns", "eight ribs and a wooden grip"),
-                     ("opens with one hand", "steady in a strong wind"), (24, 79)),
-    "vase": Kind("vase", ("stoneware, glazed inside", "thick earthenware"),
-                 ("good with three stems or thirty", "as fine empty as full"), (20, 95)),
+    "armchair": Kind(
+        "armchair",
+        ("a beech frame and dense foam", "springs, webbing and a solid frame"),
+        ("a seat that keeps you until the last page", "deep enough to fall asleep in"),
+        (240, 690),
+    ),
+    "backpack": Kind(
+        "backpack",
+        ("waxed canvas with brass buckles", "tightly woven nylon and leather tabs"),
+        ("room for a laptop, a lunch and a coat", "two pockets where you look for them"),
+        (55, 160),
+    ),
+    "bottle": Kind(
+        "drinking bottle",
+        ("double-walled steel", "a single piece of drawn steel"),
+        ("keeps drinks cold for a day", "does not leak, whichever way it lies"),
+        (16, 42),
+    ),
+    "bowl": Kind(
+        "serving bowl",
+        ("glazed stoneware", "fired earthenware with a clear glaze"),
+        ("large enough for salad or fruit", "heavy enough to stay put while you stir"),
+        (22, 68),
+    ),
+    "clock": Kind(
+        "wall clock",
+        ("a silent sweep movement and a wooden case", "a quartz movement under glass"),
+        ("keeps quiet at night", "readable from across the room"),
+        (34, 120),
+    ),
+    "cushion": Kind(
+        "cushion",
+        ("a cotton cover over a feather pad", "heavy linen with a hidden zip"),
+        ("plump again after one shake", "the cover comes off for the wash"),
+        (19, 58),
+    ),
+    "lamp": Kind(
+        "table lamp",
+        ("a turned base and a fabric shade", "a weighted foot with a woven shade"),
+        ("a warm pool of light", "dims from reading to resting"),
+        (48, 190),
+    ),
+    "mug": Kind(
+        "mug",
+        ("glazed stoneware", "porcelain with a wide handle"),
+        ("holds a proper morning coffee", "sits well in cold hands"),
+        (11, 32),
+    ),
+    "planter": Kind(
+        "planter",
+        ("fired clay with a drip tray", "glazed clay with a drainage hole"),
+        ("roots get the air that they need", "comes with an easy plant"),
+        (17, 64),
+    ),
+    "shirt": Kind(
+        "T-shirt",
+        ("heavy jersey cotton", "long-staple cotton with taped seams"),
+        ("keeps its fit after many washes", "cut loose, without being baggy"),
+        (19, 55),
+    ),
+    "teapot": Kind(
+        "teapot",
+        ("stoneware with a fine built-in strainer", "porcelain with a snug lid"),
+        ("pours without a drip", "makes four cups"),
+        (28, 88),
+    ),
+    "tote": Kind(
+        "tote bag",
+        ("thick canvas with leather handles", "dense twill with a flat bottom"),
+        ("carries the weekly shop", "stands up by itself"),
+        (21, 76),
+    ),
+    "umbrella": Kind(
+        "umbrella",
+        ("a fibreglass frame that bends and returns", "eight ribs and a wooden grip"),
+        ("opens with one hand", "steady in a strong wind"),
+        (24, 79),
+    ),
+    "vase": Kind(
+        "vase",
+        ("stoneware, glazed inside", "thick earthenware"),
+        ("good with three stems or thirty", "as fine empty as full"),
+        (20, 95),
+    ),
 }
 
 THEMES: Mapping[str, tuple[str, ...]] = {
@@ -102,8 +158,24 @@ THEMES: Mapping[str, tuple[str, ...]] = {
 }
 """What a product is about, in sentences that fit any product."""
 
-BRANDS = ("Alder & Finch", "Brisk", "Common Room", "Fjell", "Harrow Lane", "Kestrel", "Lowland", "Maren", "Nook",
-          "Oddment", "Parish", "Quarter Day", "Saltbox", "Tern", "Upland", "Wren & Co")
+BRANDS = (
+    "Alder & Finch",
+    "Brisk",
+    "Common Room",
+    "Fjell",
+    "Harrow Lane",
+    "Kestrel",
+    "Lowland",
+    "Maren",
+    "Nook",
+    "Oddment",
+    "Parish",
+    "Quarter Day",
+    "Saltbox",
+    "Tern",
+    "Upland",
+    "Wren & Co",
+)
 NAMES = tuple(
     """
     Agnes Alma Anders Arlo Astrid Bea Birk Bruno Cato Clara Dagny Edda Elio Emil Enid Esme Ezra Faye Flora Gus
@@ -112,12 +184,21 @@ NAMES = tuple(
     """.split()
 )
 
-_OPENINGS = ("{a_noun} of {material}.", "{name} is {a_noun} made of {material}.", "{name}: {material}.",
-             "Our {name}, made of {material}.")
-_QUALITIES = ("{use}.", "{name} has one job and does it: {use}.", "In short: {use}.",
-              "Day to day: {use}.")
-_CLOSINGS = ("Ships within two days.", "Free returns for thirty days.", "Two years of guarantee.",
-             "Care instructions are on the label.", "Spare parts on request.", "")
+_OPENINGS = (
+    "{a_noun} of {material}.",
+    "{name} is {a_noun} made of {material}.",
+    "{name}: {material}.",
+    "Our {name}, made of {material}.",
+)
+_QUALITIES = ("{use}.", "{name} has one job and does it: {use}.", "In short: {use}.", "Day to day: {use}.")
+_CLOSINGS = (
+    "Ships within two days.",
+    "Free returns for thirty days.",
+    "Two years of guarantee.",
+    "Care instructions are on the label.",
+    "Spare parts on request.",
+    "",
+)
 
 
 def describe(shape: str, name: str, theme: str, rng: np.random.Generator) -> str:

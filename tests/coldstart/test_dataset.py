@@ -87,7 +87,9 @@ def test_take_keeps_columns_aligned(folder: Folder) -> None:
         part = events.take(index)
         assert part.rating is not None
         assert (part.user_rows.tolist(), part.rating.tolist(), part.context["place"].tolist()) == (
-            [1, 0], [2.0, 3.0], ["y", "z"],
+            [1, 0],
+            [2.0, 3.0],
+            ["y", "z"],
         )
 
 
@@ -218,8 +220,10 @@ def test_what_is_no_time_is_refused(bad: str) -> None:
         parse_time(bad)
 
 
-@pytest.mark.parametrize(("name", "sizes"), [("citeulike-a", (5551, 16980, 204986)), ("ml1m-mm", (6018, 3018, 933517)),
-                                             ("anime5k", (5000, 7390, 520609))])
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("citeulike-a", (5551, 16980, 204986)), ("ml1m-mm", (6018, 3018, 933517)), ("anime5k", (5000, 7390, 520609))],
+)
 def test_published_sets_are_read_whole(name: str, sizes: tuple[int, int, int]) -> None:
     data = published(name)
     assert (len(data.users), len(data.items), len(data.interactions)) == sizes

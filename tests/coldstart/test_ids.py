@@ -39,8 +39,13 @@ def test_any_text_is_an_id_and_stays_as_it_is(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("bad", "says"),
-    [("", "empty"), (" \t", "empty"), ("x" * (MAX_ID_CHARACTERS + 1), "257 characters"), ("a\0b", "NUL"),
-     ("a\ud800", "surrogate")],
+    [
+        ("", "empty"),
+        (" \t", "empty"),
+        ("x" * (MAX_ID_CHARACTERS + 1), "257 characters"),
+        ("a\0b", "NUL"),
+        ("a\ud800", "surrogate"),
+    ],
 )
 def test_what_no_store_could_hold_is_refused(bad: str, says: str) -> None:
     with pytest.raises(InvalidInput, match=says):

@@ -30,8 +30,13 @@ def data() -> Dataset:
     return make_dataset(
         pl.DataFrame({"item_id": [f"i{n}" for n in range(40)], "title": ["x"] * 40}),
         pl.DataFrame(
-            {"user_id": [f"u{n}" for n in users], "item_id": [f"i{n}" for n in items], "timestamp": days * DAY,
-             "rating": rng.integers(1, 6, 700), "place": rng.choice(["home", "work"], 700)}
+            {
+                "user_id": [f"u{n}" for n in users],
+                "item_id": [f"i{n}" for n in items],
+                "timestamp": days * DAY,
+                "rating": rng.integers(1, 6, 700),
+                "place": rng.choice(["home", "work"], 700),
+            }
         ),
     )
 

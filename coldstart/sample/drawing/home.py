@@ -85,8 +85,18 @@ def cushion(canvas: Canvas, look: Look) -> None:
     canvas.tint(stroke(outline, 2.2), look.palette.deep, 0.75 if rng.random() < 0.6 else 0.25)
     if rng.random() < 0.35:
         for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1)):
-            canvas.paint(ellipse((cx + x * half * 0.94 - 7, cy + y * high * 0.94 - 7, cx + x * half * 0.94 + 7,
-                                  cy + y * high * 0.94 + 7)), look.palette.deep, "sphere")
+            canvas.paint(
+                ellipse(
+                    (
+                        cx + x * half * 0.94 - 7,
+                        cy + y * high * 0.94 - 7,
+                        cx + x * half * 0.94 + 7,
+                        cy + y * high * 0.94 + 7,
+                    )
+                ),
+                look.palette.deep,
+                "sphere",
+            )
 
 
 def clock(canvas: Canvas, look: Look) -> None:
@@ -141,8 +151,19 @@ def _foliage(canvas: Canvas, kind: int, x: float, top: float, green: Colour, rng
     stem = curve([(x, top + 8), bend, tip])
     if kind == 0:  # upright blades
         tip = (x + lean * 30, top - reach)
-        canvas.paint(polygon([(x - 8, top + 6), (x + lean * 14 - 6, top - reach * 0.5), tip,
-                              (x + lean * 14 + 7, top - reach * 0.5), (x + 8, top + 6)]), green, "cylinder")
+        canvas.paint(
+            polygon(
+                [
+                    (x - 8, top + 6),
+                    (x + lean * 14 - 6, top - reach * 0.5),
+                    tip,
+                    (x + lean * 14 + 7, top - reach * 0.5),
+                    (x + 8, top + 6),
+                ]
+            ),
+            green,
+            "cylinder",
+        )
         return
     canvas.paint(stroke(stem, 2.4), mix(green, (20, 40, 20), 0.3))
     if kind == 1:  # round leaves at the end of each stem

@@ -55,9 +55,15 @@ def vase(canvas: Canvas, look: Look) -> None:
     lip = neck + rng.uniform(0, 9)
     foot, rise, fall = wide * rng.uniform(0.42, 0.6), at - top - 22, 220 - at
     profile = [
-        (lip, top), (neck, top + 11), (neck + 1, top + 22), (neck + (wide - neck) * 0.6, at - rise * 0.55),
-        (wide, at - rise * 0.15), (wide * 1.02, at), (wide, at + fall * 0.2),
-        (foot + (wide - foot) * 0.55, at + fall * 0.68), (foot, 220),
+        (lip, top),
+        (neck, top + 11),
+        (neck + 1, top + 22),
+        (neck + (wide - neck) * 0.6, at - rise * 0.55),
+        (wide, at - rise * 0.15),
+        (wide * 1.02, at),
+        (wide, at + fall * 0.2),
+        (foot + (wide - foot) * 0.55, at + fall * 0.68),
+        (foot, 220),
     ]
     canvas.paint(turned(profile), look.surface, "cylinder", gloss=0.9)
     canvas.paint(ellipse((128 - lip, top - 4, 128 + lip, top + 4)), mix(look.palette.deep, (0, 0, 0), 0.3))

@@ -55,8 +55,18 @@ def tote(canvas: Canvas, look: Look) -> None:
     canvas.ground(128, 219, foot * 2)
     straps = WOODS[1] if rng.random() < 0.5 else look.palette.deep
     for lift, share in ((70, 0.35), (58, 0.0)):
-        strap = stroke(curve([(128 - grip, rim + 6), (128 - grip * 0.8, rim - lift * 0.7), (128, rim - lift),
-                              (128 + grip * 0.8, rim - lift * 0.7), (128 + grip, rim + 6)]), 7)
+        strap = stroke(
+            curve(
+                [
+                    (128 - grip, rim + 6),
+                    (128 - grip * 0.8, rim - lift * 0.7),
+                    (128, rim - lift),
+                    (128 + grip * 0.8, rim - lift * 0.7),
+                    (128 + grip, rim + 6),
+                ]
+            ),
+            7,
+        )
         canvas.paint(strap, mix(straps, (0, 0, 0), share), "soft")
     body = mirrored(curve([(top, rim), ((top + foot) / 2 + 5, rim + high * 0.6), (foot, 217)]))
     canvas.paint(body, look.surface, "soft")
@@ -79,8 +89,14 @@ def umbrella(canvas: Canvas, look: Look) -> None:
     t = np.linspace(0, np.pi, 40)
     dome = polygon([(128 + half * float(np.cos(a)), brim - (brim - top) * float(np.sin(a))) for a in t])
     panels = 6
-    scallops = union(*(ellipse((128 - half + 2 * half * i / panels, brim - 11, 128 - half + 2 * half * (i + 1) / panels,
-                                brim + 11)) for i in range(panels)))
+    scallops = union(
+        *(
+            ellipse(
+                (128 - half + 2 * half * i / panels, brim - 11, 128 - half + 2 * half * (i + 1) / panels, brim + 11)
+            )
+            for i in range(panels)
+        )
+    )
     canopy = minus(dome, scallops)
     canvas.tint(within(scallops, dome), look.palette.deep, 0.85)
     canvas.paint(canopy, look.surface, "sphere", gloss=0.3)
