@@ -122,9 +122,14 @@ class _Encoder(Protocol[T_contra]):
 
 
 def embed(encoder: _Encoder[T_contra], contents: Sequence[T_contra | None]) -> tuple[Matrix, Mask]:
-    """Embeddings [b, dim], zeros where the content is ``None``, and where it is not [b]."""
+    """Embeddings [b, dim], zeros where the content is ``None``, and where it is not [b].
+
+    Rounded to float16, as they are stored and as adapters are trained: served again from its row, an item is the same.
+    """
     present = np.array([content is not None for content in contents])
     embeddings = np.zeros((len(contents), encoder.dim), dtype=np.float32)
     if present.any():
-        embeddings[present] = encoder.encode([content for content in contents if content is not None])
+        vectors = encoder.encode([content for content in contents if content is not None])
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+            embeddings[present] = vectors.astype(np.float16)
     return embeddings, present
