@@ -121,9 +121,7 @@ def main() -> None:
     print(json.dumps(asdict(figures)))
 
 
-def run(
-    adapter: Path, dataset: Dataset, folder: Path, *, items: int, kills: int, flags: Sequence[str] = ()
-) -> Figures:
+def run(adapter: Path, dataset: Dataset, folder: Path, *, items: int, kills: int, flags: Sequence[str] = ()) -> Figures:
     """Post items to a service on the folder and kill it as often, at even distances; then look at what there is."""
     started = time.perf_counter()
     artifact = load_artifact(adapter)
