@@ -63,8 +63,16 @@ class Relay:
             if time.monotonic() >= next_look:
                 asked |= self._left_behind()
                 next_look = time.monotonic() + self._every_s
-            if not all(self._send(queue) for queue in sorted(asked)):
+            if not all(self._sent(queue) for queue in sorted(asked)):
                 self._pause(asked)
+
+    def _sent(self, queue: str) -> bool:
+        try:
+            return self._send(queue)
+        except Exception:
+            # The thread outlives a broker that refuses in a way of its own, such as a queue of another kind.
+            _log.exception("wake-up not sent", extra={"queue": queue})
+            return False
 
     def _left_behind(self) -> set[str]:
         try:

@@ -86,3 +86,21 @@ def test_a_database_that_is_away_does_not_end_the_relay(start: Callable[..., Rel
 
     start(due={"encode": due}, wake=lambda queue: True, every_s=0.01)
     assert all(looks.acquire(timeout=5) for _ in range(2))
+
+
+def test_a_broker_that_fails_in_an_unforeseen_way_does_not_end_the_relay(
+    start: Callable[..., Relay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "BROKER_PAUSE_S", 0.01)
+    sent = threading.Event()
+    failures = [RuntimeError("406 PRECONDITION_FAILED")]
+
+    def send(queue: str) -> bool:
+        if failures:
+            raise failures.pop()
+        sent.set()
+        return True
+
+    relay = start(due={}, wake=send, every_s=60.0)
+    relay.wake("encode")
+    assert sent.wait(5)
