@@ -12,38 +12,38 @@ from workers.app import ENCODE, INDEX, WAKE_EXPIRES_S
 _log = logging.getLogger(__name__)
 
 TASK_NAMES = {ENCODE: "coldstart.encode_due", INDEX: "coldstart.apply_due"}
-# A third of the soft time limit: what is left is woken again, and other queues get their turn.
-DRAIN_S = 30.0
+# Then the other queue gets its turn: a backlog of the one must delay neither a fresh item nor a delete, nor the end of
+# the process, for longer than this and one batch.
+TURN_S = 0.1
 
 
 def register(app: Celery, *, encode_due: Callable[[], int], apply_due: Callable[[], int]) -> None:
     """Bind the tasks to the functions that do a batch and say how many items it had."""
 
-    def encode() -> None:
-        drain(encode_due)
+    def bind(queue: str, step: Callable[[], int]) -> None:
+        def task() -> None:
+            if not drain(step):
+                wake(app, queue)
 
-    def apply() -> None:
-        drain(apply_due)
+        # Shared, the default, would hand the function to every other application of the process.
+        app.task(name=TASK_NAMES[queue], shared=False)(task)
 
-    # Shared, the default, would hand these functions to every other application of the process.
-    app.task(name=TASK_NAMES[ENCODE], shared=False)(encode)
-    app.task(name=TASK_NAMES[INDEX], shared=False)(apply)
+    bind(ENCODE, encode_due)
+    bind(INDEX, apply_due)
 
 
-def drain(step: Callable[[], int], *, seconds: float = DRAIN_S, clock: Callable[[], float] = time.monotonic) -> int:
-    """Repeat a step until it finds nothing due or the time is up; returns the items handled.
+def drain(step: Callable[[], int], *, seconds: float = TURN_S, clock: Callable[[], float] = time.monotonic) -> bool:
+    """Repeat a step until it finds nothing due, or the time is up: ``False``, since more may be due then.
 
     >>> batches = iter([3, 2, 0])
-    >>> drain(lambda: next(batches))
-    5
+    >>> drain(lambda: next(batches), seconds=60)
+    True
     """
     deadline = clock() + seconds
-    handled = 0
-    while (found := step()) > 0:
-        handled += found
+    while step() > 0:
         if clock() >= deadline:
-            break
-    return handled
+            return False
+    return True
 
 
 def wake(app: Celery, queue: str) -> bool:

@@ -112,6 +112,30 @@ def test_a_running_task_is_finished_before_the_end(start: Callable[..., tuple[Ce
     assert time.monotonic() - begin < 3.0
 
 
+def test_a_task_that_never_runs_dry_leaves_the_other_queue_its_turn_and_ends_when_told(
+    start: Callable[..., tuple[Celery, EmbeddedWorker]],
+) -> None:
+    encoding, applied, pause = threading.Event(), threading.Event(), threading.Event()
+    begin = time.monotonic()
+
+    def endless() -> int:
+        encoding.set()
+        pause.wait(0.01)
+        return int(time.monotonic() - begin < 60)
+
+    app, worker = start(endless, lambda: applied.set() or 0)
+    wake(app, ENCODE)
+    assert encoding.wait(10)
+    wake(app, INDEX)
+    assert applied.wait(5)
+    applied.clear()
+    encoding.clear()
+    assert encoding.wait(5)  # it goes on without being woken again
+    begin = time.monotonic()
+    assert worker.stop()
+    assert time.monotonic() - begin < 3.0
+
+
 def test_a_worker_can_follow_another(start: Callable[..., tuple[Celery, EmbeddedWorker]]) -> None:
     _, first = start()
     assert first.stop()
