@@ -76,5 +76,6 @@ def adapter(
         image_model=image_model,
         seed=seed,
     )
-    console.print(f"serve it with: coldstart serve --adapter {out or settings.adapter_dir} --data {data}")
+    # Not wrapped: it is there to be copied.
+    console.print(f"serve it with: coldstart serve --adapter {out or settings.adapter_dir} --data {data}", soft_wrap=True)
     print_result(made, as_json=as_json)
