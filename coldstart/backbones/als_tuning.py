@@ -22,7 +22,7 @@ def fit_als(
 
     Missing weights are climbed to a local best on the validation clicks, from weights scaled to the data: alpha so that
     clicks weigh .15 of all other pairs, the regularisation .06 of alpha times the clicks of an item. The best pairs lie
-    along a ridge of nearly constant regularisation / alpha, which the step that moves both follows.
+    along a ridge of nearly constant regularisation / alpha, hence the steps that move both.
 
     Parameters
     ----------
@@ -36,11 +36,9 @@ def fit_als(
     n_users, n_items = clicks.shape
     alpha = 0.15 * n_users * n_items / clicks.nnz if config.alpha is None else config.alpha
     regularisation = 0.06 * alpha * clicks.nnz / n_items if config.regularisation is None else config.regularisation
-    moves = []
-    if config.regularisation is None:
-        moves += [(0, 1), (0, -1)]
-    if config.alpha is None:
-        moves += [(1, 1), (-1, -1)] if config.regularisation is None else [(1, 0), (-1, 0)]
+    moves = [] if config.regularisation is not None else [(0, -1), (0, 1)]
+    moves += [] if config.alpha is not None else [(1, 0), (-1, 0)]
+    moves += [(1, 1), (-1, -1)] if len(moves) == 4 else []
     if validation is not None and moves:
         alpha, regularisation = _climb(
             lambda a, r: ranking_score(*factors(a, r), clicks, validation), (alpha, regularisation), moves

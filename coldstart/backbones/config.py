@@ -46,12 +46,12 @@ class NeuMFConfig:
     context_dropout: float = 0.1  # share of training rows whose context is hidden, so that it may be absent later
     start: Literal["als", "random"] = "als"  # first values of the GMF tower; explicit feedback starts at random
     als: ALSConfig = field(default_factory=ALSConfig)  # for the start; its d is ignored
-    gain: float = 6.0  # first fusion weight of every GMF factor: turns ALS scores of 0..1 into logits
+    gain: float = 3.0  # first fusion weight of every GMF factor: turns ALS scores of 0..1 into logits
     negatives: int = 4  # items not met for each one that was met
     batch: int = 4096  # interactions a step
     learning_rate: float = 1e-3  # of Adam
     epochs: int = 20  # at most
-    patience: int = 2  # epochs without a better validation score before training stops
+    patience: int = 3  # epochs without a better validation score before training stops
 
 
 Config = ALSConfig | LightGCNConfig | NeuMFConfig
