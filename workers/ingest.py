@@ -16,7 +16,8 @@ from workers.encoding import BatchEncoder
 from workers.isolation import isolate, retry_delay
 
 _log = logging.getLogger(__name__)
-_ENDLESS = 2**31  # attempts: that an index is away is no item's fault
+# That an index is away is no item's fault: it costs no attempt, so there is nothing to wait longer and longer by.
+_AWAY_S = 2.0
 
 
 class Ingestor:
@@ -138,13 +139,13 @@ class Ingestor:
 
     def _fail(self, claims: Sequence[Claim], outcomes: Sequence[object]) -> None:
         """Give the failed ones back, those that failed alike together."""
-        alike: defaultdict[tuple[str, int, int], list[Claim]] = defaultdict(list)
+        alike: defaultdict[tuple[str, float, int | None], list[Claim]] = defaultdict(list)
         for claim, outcome in zip(claims, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                limit = _ENDLESS if isinstance(outcome, Unavailable) else self._max_attempts
-                alike[_reason(outcome), claim.attempts, limit].append(claim)
-        for (reason, attempts, limit), failed in alike.items():
-            delay = retry_delay(attempts)
+            if isinstance(outcome, Unavailable):
+                alike[_reason(outcome), _AWAY_S, None].append(claim)
+            elif isinstance(outcome, Exception):
+                alike[_reason(outcome), retry_delay(claim.attempts), self._max_attempts].append(claim)
+        for (reason, delay, limit), failed in alike.items():
             self._store.fail(_versions(failed), reason, retry_in_s=delay, max_attempts=limit)
             self._count(failed=len(failed))
             _log.warning("not ingested", extra={"item_ids": [_id(claim) for claim in failed][:10], "error": reason})

@@ -177,8 +177,13 @@ class ItemStore(Protocol):
         """Remove the outbox rows that are still at these versions and mark the items retrievable (or deleted)."""
         ...
 
-    def fail(self, versions: Mapping[ExternalId, int], reason: str, *, retry_in_s: float, max_attempts: int) -> None:
-        """Release the rows for a later try, or dead-letter those whose attempts are used up, with the reason."""
+    def fail(
+        self, versions: Mapping[ExternalId, int], reason: str, *, retry_in_s: float, max_attempts: int | None
+    ) -> None:
+        """Release the rows for a later try, or dead-letter those whose attempts are used up, with the reason.
+
+        ``max_attempts`` is ``None`` for a failure that no item is to blame for: the attempt is not counted then.
+        """
         ...
 
     def expire_leases(self, stage: Stage) -> int:

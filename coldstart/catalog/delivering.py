@@ -117,17 +117,21 @@ def fail(
     reason: str,
     *,
     retry_in_s: float,
-    max_attempts: int,
+    max_attempts: int | None,
     now: float,
 ) -> None:
     """`ItemStore.fail`."""
     current = _current(tx, versions)
-    _bury(tx, [item_id for item_id, attempts in current.items() if attempts >= max_attempts], reason)
-    again = [item_id for item_id, attempts in current.items() if attempts < max_attempts]
+    spent = {item_id for item_id, attempts in current.items() if max_attempts is not None and attempts >= max_attempts}
+    _bury(tx, sorted(spent), reason)
+    again = [item_id for item_id in current if item_id not in spent]
     if again:
-        values = {"status": _RELEASED, "error": storable(reason)}
+        values: dict[str, Any] = {"status": _RELEASED, "error": storable(reason)}
         tx.execute(update(items).where(items.c.item_id.in_(again)).values(values))
-        tx.execute(update(outbox).where(outbox.c.item_id.in_(again)).values(due_at=now + retry_in_s, leased=False))
+        values = {"due_at": now + retry_in_s, "leased": False}
+        if max_attempts is None:
+            values["attempts"] = case((outbox.c.attempts > 0, outbox.c.attempts - 1), else_=0)
+        tx.execute(update(outbox).where(outbox.c.item_id.in_(again)).values(values))
 
 
 def retry_dead(tx: Connection, item_id: ExternalId, *, now: float) -> Accepted:

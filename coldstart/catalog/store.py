@@ -124,7 +124,9 @@ class SqlItemStore:
         with self._database.write() as tx:
             delivering.done(tx, versions, now=self._now())
 
-    def fail(self, versions: Mapping[ExternalId, int], reason: str, *, retry_in_s: float, max_attempts: int) -> None:
+    def fail(
+        self, versions: Mapping[ExternalId, int], reason: str, *, retry_in_s: float, max_attempts: int | None
+    ) -> None:
         """See `ItemStore.fail`."""
         with self._database.write() as tx:
             delivering.fail(tx, versions, reason, retry_in_s=retry_in_s, max_attempts=max_attempts, now=self._now())

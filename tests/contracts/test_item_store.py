@@ -500,6 +500,31 @@ class TestFailure:
         assert claim(store, Stage.INDEX)[0].attempts == 1
 
 
+    def test_a_failure_that_is_no_fault_of_the_items_is_not_counted(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"))
+        for _ in range(MAX_ATTEMPTS + 2):
+            claims = claim(store)
+            assert claims[0].attempts == 1
+            store.fail(versions(claims), "the index is away", retry_in_s=10, max_attempts=None)
+            record = store.get("a")
+            assert (record.status, record.attempts, record.error) == (Status.PENDING, 0, "the index is away")
+            assert claim(store) == []
+            clock.tick(10)
+        claim(store)
+        clock.tick(LEASE_S)  # its worker died, once
+        assert ids(claim(store)) == ["a"]
+
+    def test_a_late_report_takes_no_attempt_from_a_fresh_set(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"))
+        for _ in range(MAX_ATTEMPTS):
+            late = claim(store)
+            clock.tick(LEASE_S)
+        assert claim(store) == []
+        store.retry_dead("a")
+        store.fail(versions(late), "the index is away", retry_in_s=0, max_attempts=None)
+        assert claim(store)[0].attempts == 1
+
+
 class TestWorkersThatDie:
     def test_what_a_dead_worker_held_is_tried_one_by_one_and_first(self, store: ItemStore, clock: Clock) -> None:
         accept(store, draft("a"), draft("b"), draft("c"))

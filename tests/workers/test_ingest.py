@@ -148,7 +148,7 @@ def test_an_index_that_is_away_kills_no_item(build: Callable[..., Works], index:
     works.ingestor.encode_due()
     record = works.store.get("a")
     assert record.status is Status.PENDING
-    assert record.error == "the index does not answer"
+    assert (record.error, record.attempts) == ("the index does not answer", 0)
 
 
 def test_an_update_that_arrives_while_the_item_is_encoded_wins(works: Works) -> None:
