@@ -77,5 +77,7 @@ def adapter(
         seed=seed,
     )
     # Not wrapped: it is there to be copied.
-    console.print(f"serve it with: coldstart serve --adapter {out or settings.adapter_dir} --data {data}", soft_wrap=True)
+    console.print(
+        f"serve it with: coldstart serve --adapter {out or settings.adapter_dir} --data {data}", soft_wrap=True
+    )
     print_result(made, as_json=as_json)
