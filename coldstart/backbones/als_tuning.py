@@ -1,12 +1,14 @@
 """Chooses ALS's two weights on validation clicks: no pair of numbers is good on every data set."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 from scipy.sparse import csr_matrix
 
 from coldstart.backbones.als import als_factors
 from coldstart.backbones.config import ALSConfig
+from coldstart.backbones.progress import open_console
 from coldstart.backbones.validation import ranking_score
 from coldstart.vectors import Matrix
 
@@ -16,7 +18,7 @@ _STEPS = (2.5, 1.6)  # factors, coarse and fine
 
 
 def fit_als(
-    clicks: csr_matrix, validation: csr_matrix | None, config: ALSConfig, *, seed: int
+    clicks: csr_matrix, validation: csr_matrix | None, config: ALSConfig, *, seed: int, progress: bool = False
 ) -> tuple[Matrix, Matrix, ALSConfig]:
     """Factors [users, d], [items, d] and the config with the weights that were used.
 
@@ -40,9 +42,11 @@ def fit_als(
     moves += [] if config.alpha is not None else [(1, 0), (-1, 0)]
     moves += [(1, 1), (-1, -1)] if len(moves) == 4 else []
     if validation is not None and moves:
-        alpha, regularisation = _climb(
-            lambda a, r: ranking_score(*factors(a, r), clicks, validation), (alpha, regularisation), moves
-        )
+        console = open_console(progress)
+        with console.status("ALS: choosing its weights") if console.is_terminal else nullcontext():
+            alpha, regularisation = _climb(
+                lambda a, r: ranking_score(*factors(a, r), clicks, validation), (alpha, regularisation), moves
+            )
     return *factors(alpha, regularisation), replace(config, alpha=alpha, regularisation=regularisation)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from coldstart.backbones.progress import open_console
 from coldstart.errors import ColdstartError
 
 
@@ -61,7 +61,7 @@ def fit(
     scores = [score()] if score else []
     best = copy.deepcopy(module.state_dict()) if score else {}
     done = 0
-    console = Console(stderr=True, force_terminal=progress or None)
+    console = open_console(progress)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=schedule.epochs * steps)
         while done < schedule.epochs and not _stale(scores, schedule.patience):

@@ -24,7 +24,7 @@ def fit_lightgcn(
 ) -> Fitted:
     """Train on clicks [users, items], stopping early on validation clicks where there are any."""
     generator = np.random.default_rng(seed)
-    start, als = _start(clicks, validation, config, generator, seed)
+    start, als = _start(clicks, validation, config, generator, seed=seed, progress=progress)
     model = LightGCN(clicks, start, config.layers)
 
     def vectors() -> tuple[Matrix, Matrix]:
@@ -47,13 +47,19 @@ def fit_lightgcn(
 
 
 def _start(
-    clicks: csr_matrix, validation: csr_matrix | None, config: LightGCNConfig, generator: np.random.Generator, seed: int
+    clicks: csr_matrix,
+    validation: csr_matrix | None,
+    config: LightGCNConfig,
+    generator: np.random.Generator,
+    *,
+    seed: int,
+    progress: bool,
 ) -> tuple[Matrix, ALSConfig]:
     """First embeddings [users + items, d], and the ALS weights behind them."""
     if config.start == "random":
         size = (sum(clicks.shape), config.d)
         return generator.normal(0.0, config.deviation, size).astype(np.float32), config.als
-    *sides, als = fit_als(clicks, validation, replace(config.als, d=config.d), seed=seed)
+    *sides, als = fit_als(clicks, validation, replace(config.als, d=config.d), seed=seed, progress=progress)
     factors = np.concatenate(sides)
     if config.loss == "sampled_softmax":
         factors = normalise(factors)  # cosines ignore the lengths, and Adam's steps are of one size

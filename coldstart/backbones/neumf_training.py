@@ -40,8 +40,8 @@ def fit_neumf(
     """
     generator = np.random.default_rng(seed)
     if config.feedback == "explicit":
-        events = _rated(events, "training")
-        held_out = None if held_out is None else _rated(held_out, "validation")
+        events = events.take(np.isfinite(_ratings(events)))
+        held_out = None if held_out is None else held_out.take(np.isfinite(_ratings(held_out)))
     context = fit_context(events, config.context)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -50,7 +50,7 @@ def fit_neumf(
             categories=[len(c.values) for c in context if isinstance(c, Category)],
             numbers=sum(isinstance(c, Number) for c in context),
         )  # fmt: skip
-    als = _start(model, events, held_out, shape, config, seed)
+    als = _start(model, events, held_out, shape, config, seed=seed, progress=progress)
     sampler = Sampler(events.matrix(*shape))
     epoch = _rating_losses if config.feedback == "explicit" else _click_losses
     inputs = encode_events(context, events)
@@ -66,11 +66,12 @@ def fit_neumf(
     return _export(model, replace(config, als=als, epochs=record["best_epoch"]), record, context)
 
 
-def _rated(events: Interactions, part: str) -> Interactions:
+def _ratings(events: Interactions) -> NDArray[np.float32]:
+    """Ratings [n]; NaN where there is none."""
     if events.rating is None:
-        raise InvalidInput("explicit feedback needs ratings", subject=f"{part} interactions",
-                           remedy="Add a column 'rating', or train with implicit feedback")  # fmt: skip
-    return events.take(np.isfinite(events.rating))
+        raise InvalidInput("explicit feedback needs ratings, and the interactions have none", subject="rating",
+                           remedy="Add that column, or train with implicit feedback")  # fmt: skip
+    return events.rating
 
 
 def _start(
@@ -79,16 +80,18 @@ def _start(
     held_out: Interactions | None,
     shape: tuple[int, int],
     config: NeuMFConfig,
+    *,
     seed: int,
+    progress: bool,
 ) -> ALSConfig:
     """Set the first values that are not random, and tell the ALS weights behind them."""
     als = config.als
     with torch.no_grad():
-        if config.feedback == "explicit" and events.rating is not None:
-            model.fusion.bias.fill_(float(events.rating.mean()))
+        if config.feedback == "explicit":
+            model.fusion.bias.fill_(float(_ratings(events).mean()))
         elif config.start == "als":
             truth = None if held_out is None else held_out.matrix(*shape)
-            u, v, als = fit_als(events.matrix(*shape), truth, replace(als, d=config.d), seed=seed)
+            u, v, als = fit_als(events.matrix(*shape), truth, replace(als, d=config.d), seed=seed, progress=progress)
             model.gmf_user.weight.copy_(torch.from_numpy(u))
             model.gmf_item.weight.copy_(torch.from_numpy(v))
             model.fusion.weight[:, : config.d] = config.gain
@@ -130,13 +133,13 @@ def _rating_losses(
     config: NeuMFConfig,
     generator: np.random.Generator,
 ) -> Iterator[Tensor]:
-    assert events.rating is not None  # noqa: S101 - `_rated` has seen to it
+    ratings = torch.from_numpy(_ratings(events))
     order = generator.permutation(len(events))
     for start in range(0, len(order), config.batch):
         rows = order[start : start + config.batch]
         codes, numbers = _hide(inputs[0][rows], inputs[1][rows], config.context_dropout, generator)
         predictions = _logits(model, events.user_rows[rows], events.item_rows[rows], codes, numbers)
-        yield losses.squared_error(predictions, torch.from_numpy(events.rating[rows]))
+        yield losses.squared_error(predictions, ratings[torch.from_numpy(rows)])
 
 
 def _hide(codes: Rows, numbers: Matrix, share: float, generator: np.random.Generator) -> Inputs:
@@ -173,8 +176,7 @@ def _score(
 
     n = len(held_out)
     if config.feedback == "explicit":
-        assert held_out.rating is not None  # noqa: S101 - `_rated` has seen to it
-        ratings = held_out.rating
+        ratings = _ratings(held_out)
         return lambda: -float(np.sqrt(np.square(logits(np.arange(n), held_out.item_rows) - ratings).mean()))
     rows = np.repeat(np.arange(n), 1 + _HIT_NEGATIVES)
     items = sampler.draw(held_out.user_rows[rows], generator).reshape(n, -1)

@@ -99,7 +99,7 @@ def _fit(
     truth: csr_matrix | None = None if held_out is None else held_out.matrix(*shape)
     match kind, config:
         case "als", ALSConfig():
-            u, v, used = fit_als(clicks, truth, config, seed=seed)
+            u, v, used = fit_als(clicks, truth, config, seed=seed, progress=progress)
             return Fitted(u, v, used, {} if truth is None else {"scores": [ranking_score(u, v, clicks, truth)]})
         case "lightgcn", LightGCNConfig():
             from coldstart.backbones.lightgcn_training import fit_lightgcn

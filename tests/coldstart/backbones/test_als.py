@@ -60,6 +60,14 @@ def test_given_weights_are_kept() -> None:
     assert found.regularisation == 3.0 and found.alpha is not None
 
 
+def test_the_search_shows_itself_when_it_is_asked_to(capsys: pytest.CaptureFixture[str]) -> None:
+    train, validation = noisy_communities(0)
+    fit_als(train, validation, ALSConfig(d=4), seed=0)
+    assert capsys.readouterr().err == ""
+    fit_als(train, validation, ALSConfig(d=4), seed=0, progress=True)
+    assert "choosing its weights" in capsys.readouterr().err
+
+
 def test_without_the_library_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
     with pytest.raises(MissingExtra, match=r"coldstart-service\[train\]"):
