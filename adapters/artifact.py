@@ -24,6 +24,7 @@ from adapters.space import Adapter, Scales, Statistics
 from coldstart.backbones import FrozenBackbone
 from coldstart.errors import Conflict, NotFound
 from coldstart.folder import current_folder, write_folder
+from coldstart.vectors import rounded
 
 FORMAT = 1
 CONFIG_FILE = "config.json"
@@ -53,7 +54,10 @@ class Artifact:
 def save_artifact(
     adapter: Adapter, folder: Path, *, text: EncoderName, image: EncoderName, backbone_dir: Path, card: str
 ) -> str:
-    """Write the folder whole or not at all; returns the version."""
+    """Write the folder whole or not at all; returns the version.
+
+    Raises `InvalidInput` where an embedding is too large for float16, in which the folder keeps them.
+    """
     weights, contents = save(_tensors(adapter)), save(_contents(adapter.contents))
     document = {
         "format": FORMAT,
@@ -87,7 +91,7 @@ def load_artifact(folder: Path, *, backbone: Path | None = None) -> Artifact:
     """
     source = current_folder(folder)
     try:
-        raw = (source / CONFIG_FILE).read_text()
+        raw = (source / CONFIG_FILE).read_bytes()
         weights, contents = (source / WEIGHTS_FILE).read_bytes(), (source / CONTENTS_FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(
@@ -141,11 +145,10 @@ def _tensors(adapter: Adapter) -> dict[str, NDArray[Any]]:
 
 
 def _contents(contents: Contents) -> dict[str, NDArray[Any]]:
-    return {
-        "text": contents.text.astype(np.float16),
-        "image": contents.image.astype(np.float16),
-        "present": contents.present,
-    }
+    kept = Contents(
+        rounded(contents.text), rounded(contents.image), contents.present
+    )  # refuses what float16 cannot hold
+    return {"text": kept.text.astype(np.float16), "image": kept.image.astype(np.float16), "present": kept.present}
 
 
 def _assemble(

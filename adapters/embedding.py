@@ -17,8 +17,9 @@ from coldstart.dataset import Dataset, Items
 from coldstart.encoders import ImageEncoder, TextEncoder
 from coldstart.encoders.fetch import Fetcher
 from coldstart.encoders.media import decode_picture, read_picture
-from coldstart.errors import InvalidInput
-from coldstart.vectors import Matrix, Vector
+from coldstart.entities import ExternalId
+from coldstart.errors import ColdstartError, InvalidInput
+from coldstart.vectors import Matrix, Vector, require_finite, rounded
 
 log = logging.getLogger(__name__)
 _BATCH = 64
@@ -46,6 +47,7 @@ def embed_items(
     """Embed every item of a data set.
 
     Embeddings are rounded to float16, as they are stored. A picture that cannot be read leaves its item with its text.
+    Raises `InvalidInput`, naming the item, for an embedding that float16 cannot hold.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def embed_items(
     cache : folder, optional
         Where embeddings are kept by content and encoder, so that unchanged contents are not encoded again.
     """
-    n = len(dataset.items)
+    n, ids = len(dataset.items), dataset.items.ids.ids
     texts, images = np.zeros((n, 0), np.float32), np.zeros((n, 0), np.float32)
     errors: dict[str, str] = {}
     if text is not None:
@@ -64,7 +66,7 @@ def embed_items(
             texts = known.through(
                 [sentence.encode() for sentence in sentences],
                 lambda rows: encode_texts([sentences[row] for row in rows]),
-                dim=text.dim, modality=MODALITIES[0], on_progress=on_progress,
+                ids=ids, dim=text.dim, modality=MODALITIES[0], on_progress=on_progress,
             )  # fmt: skip
     if image is not None:
         encode_images = image.encode
@@ -75,15 +77,17 @@ def embed_items(
             decoded = {}
             for place, row in enumerate(rows):
                 try:
-                    decoded[place] = decode_picture(pictures[row], subject=dataset.items.ids.ids[row])
+                    decoded[place] = decode_picture(pictures[row], subject=ids[row])
                 except InvalidInput as error:
-                    errors[dataset.items.ids.ids[row]] = str(error)
+                    errors[ids[row]] = str(error)
             if decoded:
                 vectors[list(decoded)] = encode_images(list(decoded.values()))
             return vectors
 
         with _Cache(cache, image.fingerprint) as known:
-            images = known.through(pictures, encode, dim=image.dim, modality=MODALITIES[1], on_progress=on_progress)
+            images = known.through(
+                pictures, encode, ids=ids, dim=image.dim, modality=MODALITIES[1], on_progress=on_progress
+            )
     present = np.stack([texts.any(axis=1), images.any(axis=1)], axis=1)
     return Embedded(Contents(texts, images, present), errors)
 
@@ -107,7 +111,7 @@ class _Pictures(Sequence[bytes]):
         source = self.dataset.items.image[row]
         try:
             return read_picture(source, root=self.dataset.root, fetcher=self.fetcher) if source else b""
-        except InvalidInput as error:
+        except ColdstartError as error:  # also of a host that is away: one picture must not end a run of thousands
             self.errors[self.dataset.items.ids.ids[row]] = str(error)
             return b""
 
@@ -146,6 +150,7 @@ class _Cache:
         contents: Sequence[bytes],
         encode: Callable[[Sequence[int]], Matrix],
         *,
+        ids: Sequence[ExternalId],
         dim: int,
         modality: str,
         on_progress: OnProgress | None,
@@ -155,9 +160,11 @@ class _Cache:
         rows = list({key: row for row, key in enumerate(keys) if key and key not in self.vectors}.values())
         for start in range(0, len(rows), _BATCH):
             part = rows[start : start + _BATCH]
-            rounded = encode(part).astype(np.float16).astype(np.float32)
-            # Zeros stand for what could not be decoded: that is found again, and said again, the next time.
-            self.vectors.update((keys[row], vector) for row, vector in zip(part, rounded, strict=True) if vector.any())
+            for row, vector in zip(part, rounded(encode(part)), strict=True):
+                require_finite(vector, f"{ids[row]}, {modality}")
+                # Zeros stand for what could not be decoded: that is found again, and said again, the next time.
+                if vector.any():
+                    self.vectors[keys[row]] = vector
             if on_progress is not None:
                 on_progress(modality, start + len(part), len(rows))
         vectors = np.zeros((len(contents), dim), np.float32)

@@ -24,6 +24,16 @@ def normalise(vectors: Matrix) -> Matrix:
     return np.asarray(vectors / np.where(norms > 0, norms, 1.0), dtype=np.float32)
 
 
+def rounded(embeddings: Matrix) -> Matrix:
+    """Embeddings as float16 holds them, the precision in which they are kept; what it cannot hold becomes infinite.
+
+    >>> rounded(np.array([0.1, 1e5], dtype=np.float32)).tolist()
+    [0.0999755859375, inf]
+    """
+    with np.errstate(over="ignore"):
+        return embeddings.astype(np.float16).astype(np.float32)
+
+
 def require_finite(vectors: Matrix | Vector, subject: str) -> None:
     """Raise `InvalidInput` where a vector holds NaN or an infinity: engines accept those and rank them first."""
     if not np.isfinite(vectors).all():

@@ -14,7 +14,7 @@ from coldstart.catalog import Claim, Embeddings, Encoded
 from coldstart.clean import compose_text
 from coldstart.entities import ExternalId
 from coldstart.errors import InvalidInput
-from coldstart.vectors import Mask, Matrix, require_finite
+from coldstart.vectors import Mask, Matrix, require_finite, rounded
 from workers.models import Models
 from workers.pictures import PictureReader
 
@@ -96,10 +96,9 @@ def serve(
 
     Raises `InvalidInput` where a vector is not finite, naming its item.
     """
+    _require_each_finite(item_ids, text, image)
     served = adapter.serve(item_ids, text, image, present)
-    for row, item_id in enumerate(item_ids):
-        for vector in (text[row], image[row], served.vectors[row]):
-            require_finite(vector, item_id)
+    _require_each_finite(item_ids, served.vectors)
     return [
         Encoded(
             item_id=item_id,
@@ -112,6 +111,12 @@ def serve(
         )
         for row, item_id in enumerate(item_ids)
     ]
+
+
+def _require_each_finite(item_ids: Sequence[ExternalId], *matrices: Matrix) -> None:
+    for row, item_id in enumerate(item_ids):
+        for matrix in matrices:
+            require_finite(matrix[row], item_id)
 
 
 class _Encoder(Protocol[T_contra]):
@@ -129,7 +134,5 @@ def embed(encoder: _Encoder[T_contra], contents: Sequence[T_contra | None]) -> t
     present = np.array([content is not None for content in contents])
     embeddings = np.zeros((len(contents), encoder.dim), dtype=np.float32)
     if present.any():
-        vectors = encoder.encode([content for content in contents if content is not None])
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
-            embeddings[present] = vectors.astype(np.float16)
+        embeddings[present] = rounded(encoder.encode([content for content in contents if content is not None]))
     return embeddings, present

@@ -1,5 +1,6 @@
 """Reads the pictures of a batch. A picture that cannot be used is a remark on its item, never a failure."""
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,8 @@ from coldstart.catalog import Claim
 from coldstart.encoders.fetch import Fetcher
 from coldstart.encoders.media import decode_picture, read_picture
 from coldstart.errors import ColdstartError
+
+_log = logging.getLogger(__name__)
 
 # Addresses are waited for together, or the slowest hosts would add up to more than the batch's lease.
 FETCHES_AT_ONCE = 8
@@ -48,6 +51,9 @@ class PictureReader:
             picture = decode_picture(data, subject=item.item_id, max_pixels=self._max_pixels, max_bytes=self._max_bytes)
         except ColdstartError as error:
             return None, str(error)
+        except Exception as error:  # hostile bytes and hosts find the paths that nobody foresaw
+            _log.exception("picture not read", extra={"item_id": item.item_id})
+            return None, f"{type(error).__name__}: {error}"
         return picture, None
 
 

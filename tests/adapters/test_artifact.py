@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,7 @@ import pytest
 from adapters.artifact import CONFIG_FILE, CONTENTS_FILE, WEIGHTS_FILE, EncoderName, load_artifact, save_artifact
 from adapters.config import AdapterConfig
 from adapters.fit import fit
-from adapters.serving import ServedAdapter
-from coldstart.errors import Conflict, NotFound
+from coldstart.errors import Conflict, InvalidInput, NotFound
 from tests.adapters.toy import World, make_world
 
 ENCODERS = {"text": EncoderName("toy", "t1"), "image": EncoderName("toy", "i1")}
@@ -40,14 +40,27 @@ def test_what_is_loaded_serves_what_was_saved(world: World, folder: Path) -> Non
     np.testing.assert_allclose(loaded.user_vectors(rows), saved.user_vectors(rows), atol=2e-3)
 
 
-def test_a_copy_of_both_folders_is_the_same_version(folder: Path) -> None:
-    assert load_artifact(folder).version == ServedAdapter.load(folder).version
+def test_a_copy_of_both_folders_is_the_same_version(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere" / "on" / "the" / "disk"
+    for name in ("adapter", "backbone"):
+        shutil.copytree(tmp_path / name, copy / name)
+    shutil.rmtree(tmp_path / "backbone")
+    assert load_artifact(copy / "adapter").version == json.loads((folder / CONFIG_FILE).read_text())["version"]
 
 
+def test_embeddings_too_large_to_be_kept_are_refused(world: World, tmp_path: Path) -> None:
+    adapter = fit(world.backbone, world.contents, config=CONFIG)
+    world.contents.image[3] = 1e5
+    with pytest.raises(InvalidInput, match="image embeddings"):
+        save_artifact(adapter, tmp_path / "adapter", backbone_dir=tmp_path / "backbone", card="", **ENCODERS)
+    assert not (tmp_path / "adapter").exists()
+
+
+@pytest.mark.parametrize("flip", [1, 128], ids=["still text", "no longer text"])
 @pytest.mark.parametrize("name", [CONFIG_FILE, WEIGHTS_FILE, CONTENTS_FILE])
-def test_a_changed_byte_is_refused(folder: Path, name: str) -> None:
+def test_a_changed_byte_is_refused(folder: Path, name: str, flip: int) -> None:
     content = bytearray((folder / name).read_bytes())
-    content[len(content) // 2] ^= 1
+    content[len(content) // 2] ^= flip
     (folder / name).write_bytes(content)
     with pytest.raises(Conflict, match=f"{name} is damaged or altered"):
         load_artifact(folder)

@@ -1,5 +1,6 @@
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from PIL import Image
 from adapters.embedding import embed_items
 from coldstart.dataset import Dataset, read_dataset
 from coldstart.encoders import ImageEncoder, TextEncoder
+from coldstart.encoders.fetch import Fetcher
 from coldstart.encoders.image import CnnEncoder
 from coldstart.encoders.text import SentenceEncoder
+from coldstart.errors import InvalidInput
 from coldstart.vectors import Matrix
 from tests.coldstart.encoders.toys import make_cnn_file, make_text_model
 
@@ -66,6 +69,29 @@ def test_a_broken_picture_is_a_remark(
     for _ in range(2):  # the second time from the cache
         errors = embed_items(data, text=None, image=encoders[1], cache=tmp_path / "cache").picture_errors
         assert list(errors) == ["film"] and "film" in errors["film"]
+
+
+def test_a_host_that_is_away_leaves_the_item_with_its_text(
+    data: Dataset, encoders: tuple[TextEncoder, ImageEncoder]
+) -> None:
+    def nobody(host: str, port: int) -> Sequence[str]:
+        raise OSError("no such host")
+
+    remote = replace(data, items=replace(data.items, image=(*data.items.image[:3], "https://pictures.example/1.png")))
+    embedded = embed_items(remote, text=encoders[0], image=encoders[1], fetcher=Fetcher(["*"], resolver=nobody))
+    assert embedded.contents.present.tolist() == [[True, True], [True, False], [True, False], [True, False]]
+    assert "no such host" in embedded.picture_errors["twin"]
+
+
+def test_an_embedding_that_cannot_be_kept_is_refused_by_name(data: Dataset, tmp_path: Path) -> None:
+    class Huge:
+        dim, fingerprint = 2, "huge"
+
+        def encode(self, batch: Sequence[str]) -> Matrix:
+            return np.array([[1.0, 1e5 if "boot" in text else 1.0] for text in batch], dtype=np.float32)
+
+    with pytest.raises(InvalidInput, match="boot, text"):
+        embed_items(data, text=Huge(), image=None, cache=tmp_path / "cache")
 
 
 def test_nothing_is_encoded_twice(data: Dataset, encoders: tuple[TextEncoder, ImageEncoder], tmp_path: Path) -> None:

@@ -499,7 +499,6 @@ class TestFailure:
         encode_all(store, claim(store))
         assert claim(store, Stage.INDEX)[0].attempts == 1
 
-
     def test_a_failure_that_is_no_fault_of_the_items_is_not_counted(self, store: ItemStore, clock: Clock) -> None:
         accept(store, draft("a"))
         for _ in range(MAX_ATTEMPTS + 2):

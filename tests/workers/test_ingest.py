@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from coldstart.catalog import Draft, ItemStore, Stage, Status
+from coldstart.encoders.fetch import Fetcher
 from coldstart.entities import Item
 from coldstart.errors import Unavailable
 from coldstart.index import Point, VectorIndex
 from tests.workers.conftest import Works
 from tests.workers.toy import WordCounter, draft, picture
+
+NOT_FINITE = "bad: the vector holds NaN or an infinite number. Check the encoder or the import"
 
 
 def drain(works: Works) -> None:
@@ -92,15 +95,30 @@ def test_an_item_with_nothing_to_encode_is_dead_with_the_reason(build: Callable[
     assert works.store.get("a").status is Status.RETRIEVABLE
 
 
-@pytest.mark.parametrize("title", ["poison", "tea " * 7], ids=["encoder raises", "vector is not finite"])
+@pytest.mark.parametrize(
+    "title",
+    ["poison", "tea " * 7, "tea " * 8],
+    ids=["encoder raises", "vector is not finite", "embedding is too large to be stored"],
+)
 def test_one_bad_item_harms_no_neighbour(build: Callable[..., Works], title: str) -> None:
     works = build(max_attempts=1)
     works.store.accept([draft(f"good-{n}") for n in range(6)] + [draft("bad", title)])
     works.ingestor.encode_due()
     assert works.store.counts()[Status.RETRIEVABLE] == 6
     assert works.store.get("bad").status is Status.DEAD
-    assert works.store.get("bad").error
+    assert works.store.get("bad").error in ("RuntimeError: the tokeniser choked", NOT_FINITE)
     assert works.index.count() == 6
+
+
+def test_a_picture_that_fails_in_an_unforeseen_way_is_a_remark(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(_: Fetcher, url: str) -> bytes:
+        raise RuntimeError(f"the library choked on {url}")
+
+    monkeypatch.setattr(Fetcher, "fetch", fetch)
+    works.store.accept([Draft(Item("odd", "Tea", image="https://pictures.example/1.png")), draft("a")])
+    works.ingestor.encode_due()
+    assert works.store.get("a").status is works.store.get("odd").status is Status.RETRIEVABLE
+    assert works.store.get("odd").picture_error == "RuntimeError: the library choked on https://pictures.example/1.png"
 
 
 def test_a_failed_item_is_tried_again_after_a_pause(works: Works) -> None:

@@ -16,7 +16,10 @@ from coldstart.vectors import Mask, Matrix
 
 @dataclass
 class WordCounter:
-    """A `TextEncoder`: [tea, coffee]. A text with ``poison`` in it fails, as does the batch around it."""
+    """A `TextEncoder`: [tea, coffee]. A text with ``poison`` in it fails, as does the batch around it.
+
+    Eight teas are one too many: their embedding is finite, but not in the half precision in which it is stored.
+    """
 
     dim: int = 2
     fingerprint: str = "words"
@@ -27,7 +30,9 @@ class WordCounter:
         if any("poison" in text for text in batch):
             raise RuntimeError("the tokeniser choked")
         counts = [[text.lower().count("tea"), text.lower().count("coffee")] for text in batch]
-        return np.array(counts, dtype=np.float32).reshape(len(batch), 2)
+        embeddings = np.array(counts, dtype=np.float32).reshape(len(batch), 2)
+        embeddings[embeddings[:, 0] == 8] *= 1e5
+        return embeddings
 
 
 @dataclass
