@@ -208,7 +208,3 @@ class Adapter:
         mean = float(self.statistics.mean_spread[block])
         relative = spread(vectors, moment) / (mean if mean > 0 else 1.0)
         return safe_divide(vectors, relative**exponent)
-
-    def present(self, own_rows: Rows) -> Mask:
-        """Which of the rows are warm: known to the backbone and not hidden."""
-        return (own_rows >= 0) & ~np.isin(own_rows, self.hidden)
