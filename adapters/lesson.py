@@ -11,6 +11,7 @@ from torch import Tensor
 from adapters import forward, losses
 from adapters.neighbours import nearest
 from adapters.space import Adapter
+from coldstart.errors import InvalidInput
 from coldstart.vectors import Mask, Matrix, Rows
 
 _SAMPLE = 1000
@@ -40,6 +41,12 @@ class Lesson:
         usable = adapter.contents.present.any(axis=1) & (np.diff(self.by_item.indptr) > 0)
         usable[adapter.hidden] = False
         self.rows = np.flatnonzero(usable)
+        if not len(self.rows):
+            raise InvalidInput(
+                "no click on any of the backbone's items with a text or a picture",
+                subject="adapter",
+                remedy="Import the backbone with its interactions",
+            )
         self.text, self.image = adapter.centering.apply(adapter.contents)
         blocks = adapter.blocks(adapter.contents, own_rows)
         places, self.similarity = nearest(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -55,6 +57,14 @@ def test_an_empty_validation_part_is_refused(world: World) -> None:
     validation = Validation(world.cold, np.full(len(world.cold), -1), nobody)
     with pytest.raises(InvalidInput, match="no click on any item of the validation part"):
         train_adapter(world.backbone, world.contents, config=CONFIG, validation=validation)
+
+
+def test_a_backbone_that_came_without_its_clicks_teaches_nothing(world: World) -> None:
+    silent = replace(world.backbone, clicks=csr_matrix(world.backbone.clicks.shape, dtype=np.float32))
+    likes = csr_matrix((world.user_group[:, None] == world.cold_group[None]).astype(np.float32))
+    validation = Validation(world.cold, np.full(len(world.cold), -1), likes)
+    with pytest.raises(InvalidInput, match="no click on any of the backbone's items with a text or a picture"):
+        train_adapter(silent, world.contents, config=CONFIG, validation=validation)
 
 
 def test_divergence_is_named(world: World) -> None:
