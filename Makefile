@@ -16,8 +16,8 @@ help: ## List the targets
 demo: .venv/.demo ## Generate a shop, train, serve it and post new products; ARGS=--exit ends after the figures
 	$(BIN)/coldstart demo --data-dir demo-data $(ARGS)
 
+# One thread a process: with more, torch and ONNX Runtime take turns waiting for the processes beside them.
 test: .venv/.dev ## Run the tests; ARGS goes to pytest
-	# One thread a process: with more, torch and ONNX Runtime take turns waiting for the processes beside them.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/.dev ## Check style, types, the direction of imports and spelling
@@ -36,12 +36,12 @@ clean: ## Remove .venv, caches, build outputs and the demo's data
 
 # The stamps say that .venv holds what the lists asked for when they were last changed.
 .venv/.demo: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing into .venv; the first time takes some minutes and 6 GB, most of it torch"
+	@echo "Installing into .venv; the first time takes some minutes and 7 GB, most of it torch"
 	$(INSTALL) '.[train]'
 	@touch $@
 
 .venv/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing into .venv; the first time takes some minutes and 6 GB, most of it torch"
+	@echo "Installing into .venv; the first time takes some minutes and 7 GB, most of it torch"
 	$(INSTALL) '.[train,postgresql,redis,dev]'
 	@touch $@
 
