@@ -10,7 +10,7 @@ from adapters.config import AdapterConfig
 from adapters.content import MODALITIES, Contents
 from adapters.space import Adapter
 from adapters.training import Epoch, train_adapter
-from adapters.validation import Validation
+from adapters.validation import Validation, take_known
 from coldstart.backbones import FrozenBackbone
 from coldstart.dataset import Dataset
 from coldstart.evaluation.protocols import LISTS, Protocol, cold_candidates
@@ -155,8 +155,8 @@ def split_validation(dataset: Dataset, split: Split, backbone: FrozenBackbone, c
         return None
     users = dataset.users.rows(backbone.users.ids)
     shape = len(dataset.users), len(dataset.items)
-    cold = split.cold_val.matrix(*shape)[users][:, rows].tocsr()
-    warm = split.warm_val.matrix(*shape)[users][:, dataset.items.ids.rows(backbone.items.ids)].tocsr()
+    cold = take_known(split.cold_val.matrix(*shape), users)[:, rows].tocsr()
+    warm = take_known(split.warm_val.matrix(*shape), users)[:, dataset.items.ids.rows(backbone.items.ids)].tocsr()
     return Validation(contents.take(rows), np.full(len(rows), -1), cold, warm if warm.nnz else None)
 
 

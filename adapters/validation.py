@@ -67,6 +67,17 @@ def unseen_clicks(backbone: FrozenBackbone, clicks: csr_matrix) -> csr_matrix | 
     return left.tocsr() if left.nnz else None
 
 
+def take_known(matrix: csr_matrix, rows: Rows) -> csr_matrix:
+    """Rows of a csr in this order, empty ones for -1: an imported backbone may have users without interactions.
+
+    >>> take_known(csr_matrix([[1, 0], [0, 2]]), np.array([1, -1, 0])).toarray().tolist()
+    [[0, 2], [0, 0], [1, 0]]
+    """
+    places = np.flatnonzero(rows >= 0)
+    ones = np.ones(len(places), dtype=matrix.dtype)
+    return csr_matrix((ones, (places, rows[places])), shape=(len(rows), matrix.shape[0])) @ matrix
+
+
 class Judge:
     """Scores settings of an adapter on a validation part, always over the same sample of users."""
 

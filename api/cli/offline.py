@@ -17,6 +17,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from scipy.sparse import csr_matrix
 
 from adapters.content import MODALITIES
 from adapters.embedding import Embedded, OnProgress, embed_items
@@ -135,6 +136,7 @@ def train_artifact(
     from adapters.card import write_card
     from adapters.evaluation import split_validation
     from adapters.training import train_adapter
+    from adapters.validation import take_known
 
     frozen = FrozenBackbone.load(backbone_dir)
     rows = dataset.items.ids.rows(frozen.items.ids)
@@ -156,7 +158,7 @@ def train_artifact(
     trained = train_adapter(
         frozen, contents.take(rows), seed=seed,
         validation=None if split is None else split_validation(dataset, split, frozen, contents),
-        clicks=dataset.matrix()[dataset.users.rows(frozen.users.ids)][:, rows],
+        clicks=take_known(tuning_clicks(dataset, split), dataset.users.rows(frozen.users.ids))[:, rows],
         on_epoch=lambda e: remark_epoch(e.number, e.loss, e.cold_ndcg, e.kept),
     )  # fmt: skip
     encoders = {
@@ -174,6 +176,15 @@ def train_artifact(
         "encode_seconds": round(encode_seconds, 1),
         "backbone_sha256_before": trained.sha256_before, "backbone_sha256_after": trained.sha256_after,
     }  # fmt: skip
+
+
+def tuning_clicks(dataset: Dataset, split: Split | None) -> csr_matrix:
+    """What cold and warm items may be weighed by, csr [users, items]: of a split the validation part, never the test's.
+
+    Without a split all interactions: those that the backbone was trained on are left out later.
+    """
+    events = dataset.interactions if split is None else split.warm_val
+    return events.matrix(len(dataset.users), len(dataset.items))
 
 
 def print_backbone(backbone: FrozenBackbone, folder: Path, *, as_json: bool) -> None:
