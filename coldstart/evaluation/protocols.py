@@ -33,9 +33,9 @@ class Judged:
 class Protocol:
     """Full ranking of a split's test parts; items seen in training are masked.
 
-    Cold: all items without a training interaction are candidates, judged on ``cold_test``. Warm: all others, on
-    ``warm_test``. Overall: every item, for the users who have both a warm and a cold test item. Users without a
-    training interaction are left out: a backbone knows nothing about them.
+    Cold: the cold items are candidates (`cold_candidates`), judged on ``cold_test``. Warm: all items with a training
+    interaction, on ``warm_test``. Overall: both, for the users who have both a warm and a cold test item. Users without
+    a training interaction are left out: a backbone knows nothing about them.
 
     Parameters
     ----------
