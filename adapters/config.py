@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AdapterConfig:
-    """Shape, start and training of a gated adapter. The defaults are the ones behind docs/accuracy.md."""
+    """Shape, start and training of a gated adapter."""
 
     neighbours: int = 50  # warm items whose frozen vectors are averaged
     temperature: float = 0.1  # of the softmax over their corrected cosines
