@@ -33,11 +33,15 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An item to accept. ``picture`` holds the bytes where the caller sent them; else ``item.image`` is an address."""
+    """An item to accept. ``picture`` holds the bytes where the caller sent them; else ``item.image`` is an address.
+
+    ``replaces`` is the one version that it may take the place of, 0 for none at all; without it, any.
+    """
 
     item: Item
     picture: bytes | None = None
     source_version: int | None = None
+    replaces: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +119,9 @@ class ItemStore(Protocol):
         """Commit each draft at its item's next version, due for encoding; answers in the order given.
 
         A higher ``priority`` is claimed first (fresh items 0, backfills -1). A draft whose ``source_version`` is not
-        above the one accepted before is answered with `Conflict`, one that no database can hold with `InvalidInput`;
-        neither changes anything. Of several drafts with one id the last wins, and the others get its answer.
+        above the one accepted before, or whose ``replaces`` is not the version stored, is answered with `Conflict`, one
+        that no database can hold with `InvalidInput`; neither changes anything. Of several drafts with one id the last
+        wins, and the others get its answer.
         """
         ...
 

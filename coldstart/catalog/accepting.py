@@ -5,6 +5,7 @@ id, then of ``media``, then of ``outbox``. On SQLite a writing transaction is al
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, delete, exists, func, or_, select, update
@@ -44,43 +45,68 @@ def _accept(
 ) -> dict[ExternalId, Accepted | ColdstartError]:
     """Accept drafts of distinct ids, in the order of their ids."""
     ids = [draft.item.item_id for draft in drafts]
-    stored = select(items.c.item_id, items.c.picture_sha256).where(items.c.item_id.in_(ids))
-    stored = stored.order_by(items.c.item_id).with_for_update()
-    replaced = {row.picture_sha256 for row in tx.execute(stored)} - {None}
-    _store_pictures(tx, [draft.picture for draft in drafts if draft.picture is not None], replaced)
-
-    put = insert(tx, items)
-    kept = {"item_id", "version", "source_version"}
-    put = put.on_conflict_do_update(
-        index_elements=[items.c.item_id],
-        set_={column.name: column for column in put.excluded if column.name not in kept}
-        | {
-            "version": items.c.version + 1,
-            "source_version": func.coalesce(put.excluded.source_version, items.c.source_version),
-        },
-        where=or_(
-            items.c.source_version.is_(None),
-            put.excluded.source_version.is_(None),
-            put.excluded.source_version > items.c.source_version,
-        ),
-    )
-    rows = [item_row(draft, now=now) for draft in drafts]
-    versions = {row.item_id: row.version for row in tx.execute(put.returning(items.c.item_id, items.c.version), rows)}
-    _drop_orphans(tx, replaced)
+    query = select(items.c.item_id, items.c.version, items.c.picture_sha256).where(items.c.item_id.in_(ids))
+    stored = tx.execute(query.order_by(items.c.item_id).with_for_update()).all()
+    before = {row.item_id: row.version for row in stored}
+    timely = [draft for draft in drafts if draft.replaces in (None, before.get(draft.item.item_id, 0))]
+    pictures = [draft.picture for draft in timely if draft.picture is not None]
+    replaced = {row.picture_sha256 for row in stored} - {None}
+    _store_pictures(tx, pictures, replaced)
+    versions: dict[ExternalId, int] = {}
+    for new, run in groupby(timely, key=lambda draft: draft.replaces == 0):  # in runs, to keep to the order of the ids
+        versions |= _put(tx, list(run), new=new, now=now)
+    refused = len(versions) < len(timely)
+    _drop_orphans(tx, replaced | set(map(digest, pictures)) if refused else replaced)
     owe(tx, versions, Stage.ENCODE, priority=priority, now=now)
-
     answers: dict[ExternalId, Accepted | ColdstartError] = {
         item_id: Accepted(item_id, version, now) for item_id, version in versions.items()
     }
     return answers | _conflicts(tx, [draft for draft in drafts if draft.item.item_id not in versions])
 
 
+def _put(tx: Connection, drafts: Sequence[Draft], *, new: bool, now: float) -> dict[ExternalId, int]:
+    """Write the drafts; the versions of those that were not refused, as ``new`` ones are where the item is there."""
+    put = insert(tx, items)
+    if new:  # no lock of ours could keep another transaction from adding the item
+        put = put.on_conflict_do_nothing(index_elements=[items.c.item_id])
+    else:
+        kept = {"item_id", "version", "source_version"}
+        put = put.on_conflict_do_update(
+            index_elements=[items.c.item_id],
+            set_={column.name: column for column in put.excluded if column.name not in kept}
+            | {
+                "version": items.c.version + 1,
+                "source_version": func.coalesce(put.excluded.source_version, items.c.source_version),
+            },
+            where=or_(
+                items.c.source_version.is_(None),
+                put.excluded.source_version.is_(None),
+                put.excluded.source_version > items.c.source_version,
+            ),
+        )
+    rows = [item_row(draft, now=now) for draft in drafts]
+    return {row.item_id: row.version for row in tx.execute(put.returning(items.c.item_id, items.c.version), rows)}
+
+
 def _conflicts(tx: Connection, drafts: Sequence[Draft]) -> dict[ExternalId, Conflict]:
     ids = [draft.item.item_id for draft in drafts]
     if not ids:
         return {}
-    stored = dict(tx.execute(select(items.c.item_id, items.c.source_version).where(items.c.item_id.in_(ids))).all())
-    return {draft.item.item_id: _stale(draft, stored[draft.item.item_id]) for draft in drafts}
+    query = select(items.c.item_id, items.c.version, items.c.source_version).where(items.c.item_id.in_(ids))
+    stored = {row.item_id: (row.version, row.source_version) for row in tx.execute(query)}
+    return {
+        item_id: _conflict(draft, *stored.get(item_id, (0, None))) for item_id, draft in zip(ids, drafts, strict=True)
+    }
+
+
+def _conflict(draft: Draft, version: int, source_version: int | None) -> Conflict:
+    if draft.replaces in (None, version):
+        return _stale(draft, source_version)
+    return Conflict(
+        f"version {version} is stored and not {draft.replaces}, which this was to replace",
+        subject=draft.item.item_id,
+        remedy="Look at what is stored and decide again",
+    )
 
 
 def _check_order(draft: Draft, before: int | None) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sqlalchemy import create_engine, event, make_url, text
 from coldstart.catalog import Accepted, Claim, Draft, Embeddings, Encoded, ItemRecord, ItemStore, Stage, Status
 from coldstart.catalog.store import SqlItemStore
 from coldstart.entities import Event, Item
-from coldstart.errors import Conflict, InvalidInput, NotFound
+from coldstart.errors import ColdstartError, Conflict, InvalidInput, NotFound
 from tests import servers
 
 LEASE_S = 60.0
@@ -301,6 +302,43 @@ class TestSourceVersion:
         assert store.get("a").item.title == "new"
 
 
+class TestReplaces:
+    def test_a_draft_may_name_the_one_version_that_it_replaces(self, store: ItemStore) -> None:
+        def put(title: str, replaces: int) -> Accepted | ColdstartError:
+            return store.accept([replace(draft("a", title=title), replaces=replaces)])[0]
+
+        assert isinstance(put("too early", 1), Conflict)
+        assert isinstance(put("first", 0), Accepted)
+        before = store.get("a")
+        refused = put("late", 0)
+        assert isinstance(refused, Conflict)
+        assert "a: " in str(refused) and "version 1" in str(refused)
+        assert store.get("a") == before
+        assert isinstance(put("second", 1), Accepted)
+        assert isinstance(put("late", 1), Conflict)
+        store.delete("a")
+        assert isinstance(put("late", 2), Conflict)
+        assert store.get("a").status is Status.DELETED
+
+    def test_its_refusal_is_its_own(self, store: ItemStore) -> None:
+        accept(store, draft("a", picture=b"shown"))
+        late = replace(draft("a", picture=b"late"), replaces=0)
+        answers = store.accept([late, replace(draft("b"), replaces=0), draft("c")])
+        assert [type(answer) for answer in answers] == [Conflict, Accepted, Accepted]
+        assert store.picture("a") == b"shown"
+
+    def test_of_many_at_once_one_is_the_first(self, store: ItemStore) -> None:
+        def put(number: int) -> list[Accepted | ColdstartError]:
+            return store.accept([replace(draft(f"{n}", title=f"by {number}"), replaces=0) for n in range(20)])
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(put, range(8)))
+        for n in range(20):
+            [winner] = [number for number, given in enumerate(answers) if isinstance(given[n], Accepted)]
+            record = store.get(f"{n}")
+            assert (record.version, record.item.title) == (1, f"by {winner}")
+
+
 class TestVersions:
     def test_what_was_claimed_before_an_update_does_not_count(self, store: ItemStore) -> None:
         accept(store, draft("a"))
@@ -564,23 +602,36 @@ class TestWorkersThatDie:
         assert (store.get("a").status, store.get("a").error) == (Status.RETRIEVABLE, None)
 
 
+def stored_pictures(store: SqlItemStore) -> int:
+    with store._database.read() as tx:
+        return int(tx.execute(text("SELECT count(*) FROM media")).scalar_one())
+
+
 class TestPictures:
     def test_equal_pictures_are_stored_once_and_live_as_long_as_one_item_shows_them(self, store: SqlItemStore) -> None:
-        def stored() -> int:
-            with store._database.read() as tx:
-                return int(tx.execute(text("SELECT count(*) FROM media")).scalar_one())
-
         accept(store, draft("a", picture=b"same"), draft("b", picture=b"same"), draft("c"))
-        assert (stored(), store.picture("a"), store.picture("b"), store.picture("c")) == (1, b"same", b"same", None)
+        assert (stored_pictures(store), store.picture("a"), store.picture("b"), store.picture("c")) == (
+            1,
+            b"same",
+            b"same",
+            None,
+        )
         assert store.get("a").picture_sha256 == store.get("b").picture_sha256
         accept(store, draft("a", picture=b"other"))
-        assert (stored(), store.picture("a"), store.picture("b")) == (2, b"other", b"same")
+        assert (stored_pictures(store), store.picture("a"), store.picture("b")) == (2, b"other", b"same")
         accept(store, draft("b", picture=b"same"))
-        assert (stored(), store.picture("b")) == (2, b"same")
+        assert (stored_pictures(store), store.picture("b")) == (2, b"same")
         store.delete("b")
-        assert (stored(), store.picture("b"), store.get("b").picture_sha256) == (1, None, None)
+        assert (stored_pictures(store), store.picture("b"), store.get("b").picture_sha256) == (1, None, None)
         accept(store, draft("a"))
-        assert (stored(), store.picture("a")) == (0, None)
+        assert (stored_pictures(store), store.picture("a")) == (0, None)
+
+    def test_a_refused_draft_leaves_none_behind(self, store: SqlItemStore) -> None:
+        accept(store, draft("a", picture=b"shown", source_version=2))
+        late = [draft("a", picture=b"late", source_version=1), replace(draft("a", picture=b"late"), replaces=0)]
+        for each in late:
+            assert isinstance(store.accept([each])[0], Conflict)
+        assert (stored_pictures(store), store.picture("a")) == (1, b"shown")
 
     def test_an_unknown_item_has_none(self, store: ItemStore) -> None:
         assert store.picture("nobody") is None
