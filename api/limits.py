@@ -7,7 +7,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import http_problem, problem_response
+from api.problems import TOO_LARGE_REMEDY, http_problem, problem_response
 from coldstart.errors import Unavailable
 
 P = ParamSpec("P")
@@ -28,7 +28,7 @@ class BodyCap:
             return
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._max_bytes:
-            problem = http_problem(413, self._detail, "Send fewer items or a smaller picture")
+            problem = http_problem(413, self._detail, TOO_LARGE_REMEDY)
             await problem_response(problem, {"Connection": "close"})(scope, receive, send)
             return
         received = 0

@@ -18,6 +18,7 @@ from coldstart.errors import ColdstartError, Unavailable
 MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 MAX_FIELDS = 20
+TOO_LARGE_REMEDY = "Send fewer items or a smaller picture"
 
 
 class FieldProblem(BaseModel):
@@ -100,7 +101,7 @@ def field_problems(errors: list[Any]) -> list[FieldProblem]:
         FieldProblem(
             field=_field(error),
             cause=_cause(error),
-            remedy=error.get("ctx", {}).get("remedy"),
+            remedy=_remedy(error),
         )
         for error in errors[:MAX_FIELDS]
     ]
@@ -144,7 +145,7 @@ def _document(app: FastAPI) -> None:
 def _field(error: Mapping[str, Any]) -> str:
     # Of a body that is not JSON, FastAPI tells the position in the place of a field.
     place = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"]
-    return ".".join(map(str, place)) or "item"
+    return ".".join(str(part) for part in place if part != "[key]") or "item"
 
 
 def _cause(error: Mapping[str, Any]) -> str:
@@ -154,7 +155,16 @@ def _cause(error: Mapping[str, Any]) -> str:
         return "is missing"
     if error["type"] == "extra_forbidden":
         return "is unknown"
-    return str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    if error["type"] == "model_attributes_type":
+        return "should be an object"
+    return re.sub("^(Value error, |(Input|String|List|Dictionary) (?=should ))", "", str(error["msg"]))
+
+
+def _remedy(error: Mapping[str, Any]) -> str | None:
+    if error["type"] == "json_invalid":
+        return "Send JSON, which has neither NaN nor infinite numbers"
+    remedy: str | None = error.get("ctx", {}).get("remedy")
+    return remedy
 
 
 async def _on_ours(_: Request, error: ColdstartError) -> Response:
@@ -174,6 +184,8 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
         case 405:
             headers["Allow"] = ", ".join(allowed := _allowed(request))
             problem = http_problem(405, f"{request.method} is not possible here", f"Use {' or '.join(allowed)}")
+        case 413:
+            problem = http_problem(413, str(error.detail), TOO_LARGE_REMEDY)
         case status:
             problem = http_problem(status, str(error.detail))
     return problem_response(problem, headers)

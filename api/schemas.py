@@ -3,7 +3,16 @@
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SkipValidation
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import PydanticCustomError
 
 from api.problems import FieldProblem
@@ -35,6 +44,25 @@ def _worded(value: str) -> str:
     return value
 
 
+def _filter_path(value: str) -> str:
+    if value != "cold" and not value.startswith("attributes."):
+        remedy = {"remedy": f"Write attributes.{value}, or cold"}
+        raise PydanticCustomError("unknown_path", "names nothing to filter by", remedy)
+    return value
+
+
+def _takes(kinds: str) -> WrapValidator:
+    """One error that says what the field takes, in place of pydantic's own: of a union, one for each member."""
+
+    def validate(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise PydanticCustomError("not_taken", "should be {kinds}", {"kinds": kinds}) from None
+
+    return WrapValidator(validate)
+
+
 Id = Annotated[
     str,
     AfterValidator(_usable_id),
@@ -46,7 +74,14 @@ Id = Annotated[
 Words = Annotated[str, AfterValidator(_worded)]
 Integer = Annotated[int, Field(ge=-INT64 - 1, le=INT64)]
 Scalar = Annotated[str, Field(max_length=20_000)] | bool | Integer | float
-Attribute = Scalar | Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=1000)]
+Attribute = Annotated[
+    Scalar | Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=1000)],
+    _takes(
+        "text of at most 20,000 characters, a number of at most 64 bits, true, false, "
+        "or a list of at most 1,000 texts of at most 1,000 characters"
+    ),
+]
+Seconds = Annotated[float, Field(ge=0, le=1e11), _takes("Unix seconds, such as 1764000000")]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Length of the list")]
 
@@ -117,6 +152,12 @@ class Range(Body):
     lte: float | None = None
 
 
+Wanted = Annotated[
+    Scalar | list[Scalar] | Range,
+    _takes("text, a number, true, false, a list of these, or a range such as {'gte': 10, 'lt': 80}"),
+]
+
+
 class RecommendationsBody(Body):
     """For whom, and which: name any of user, clicked items and preferences, or none of them."""
 
@@ -136,7 +177,7 @@ class RecommendationsBody(Body):
     clicked: list[Id] = Field([], max_length=MAX_CLICKED, description="Items the reader has just looked at")
     preferences: Words | None = Field(default=None, max_length=10_000, description="What they would like, in words")
     limit: Limit = 20
-    filter: dict[Name, Scalar | list[Scalar] | Range] = Field(
+    filter: dict[Annotated[Name, AfterValidator(_filter_path)], Wanted] = Field(
         {},
         max_length=20,
         description="Conditions that all hold: `attributes.NAME` or `cold` -> a value, a list of values, or a range",
@@ -151,7 +192,7 @@ class EventBody(Body):
     event_id: Id = Field(description="Makes a repeated delivery harmless")
     user_id: Id
     item_id: Id
-    timestamp: float | None = Field(default=None, ge=0, le=1e11, description="Unix seconds; now, where it is left out")
+    timestamp: Seconds | None = Field(default=None, description="Unix seconds; now, where it is left out")
     kind: str = Field("click", min_length=1, max_length=64)
 
 
@@ -229,7 +270,7 @@ class ItemView(BaseModel):
     attempts: int
     error: str | None = Field(description="Why the last attempt failed")
     picture_error: str | None = Field(description="Why the picture could not be used")
-    has_image: bool = Field(description="Whether GET /items/{item_id}/image has the picture")
+    has_image: bool = Field(description="Whether GET /items/{item_id}/image has a picture to show")
 
     @classmethod
     def of(cls, record: ItemRecord) -> Self:
@@ -258,7 +299,7 @@ class ItemView(BaseModel):
             attempts=record.attempts,
             error=record.error,
             picture_error=record.picture_error,
-            has_image=record.picture_sha256 is not None,
+            has_image=record.picture_sha256 is not None and record.picture_error is None,
         )
 
 

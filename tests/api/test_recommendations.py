@@ -89,13 +89,19 @@ def test_a_reported_click_moves_a_newcomer_at_once(http: httpx.Client) -> None:
         ({"preferences": " "}, "body.preferences"),
         ({"diversty": 1}, "body.diversty"),
         ({"filter": {"cold": None}}, "body.filter.cold"),
-        ({"filter": {"price": {"above": 3}}}, "body.filter.price"),
+        ({"filter": {"attributes.price": {"above": 3}}}, "body.filter.attributes.price"),
+        ({"filter": {"price": 3}}, "body.filter.price"),
     ],
 )
 def test_what_is_not_a_request_is_refused_by_field(http: httpx.Client, body: Any, field: str) -> None:
     answer = http.post("/recommendations", json=body)
     assert answer.status_code == 422
-    assert all(error["field"].startswith(field) for error in answer.json()["errors"]), answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == [field], answer.text
+
+
+def test_a_filter_on_what_no_item_has_says_where_attributes_are(http: httpx.Client) -> None:
+    problem = http.post("/recommendations", json={"filter": {"price": {"lt": 3}}}).json()
+    assert problem["status"] == 422 and "attributes.price" in problem["remedy"]
 
 
 @pytest.mark.parametrize(
