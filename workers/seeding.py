@@ -1,22 +1,24 @@
 """Brings the items that a backbone knows into the catalogue, with the embeddings that its adapter was trained on."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 
 from adapters.serving import ServedAdapter
-from coldstart.catalog import Accepted, Draft, Embeddings, Encoded, ItemStore
+from coldstart.catalog import Accepted, Draft, Embeddings, Encoded, ItemRecord, ItemStore, Status
+from coldstart.catalog.statements import chunks
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
 from coldstart.encoders.media import read_picture
-from coldstart.entities import Item
-from coldstart.errors import InvalidInput
+from coldstart.entities import ExternalId, Item
+from coldstart.errors import Conflict, InvalidInput
 from coldstart.vectors import Mask, Matrix, Vector
 from workers.encoding import serve
 
-T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
 BATCH = 256
 # What is brought in waits for what is posted.
 PRIORITY = -1
@@ -24,57 +26,81 @@ PRIORITY = -1
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """How many items came in with their embeddings, how many are due for encoding, how many were there already."""
+    """How many items came in with their embeddings, are due for encoding, were there already, or were refused."""
 
     embedded: int = 0
     due: int = 0
     known: int = 0
+    refused: int = 0
 
     def __add__(self, other: "Seeded") -> "Seeded":
-        return Seeded(self.embedded + other.embedded, self.due + other.due, self.known + other.known)
+        return Seeded(
+            self.embedded + other.embedded, self.due + other.due, self.known + other.known, self.refused + other.refused
+        )
 
 
-def seed(store: ItemStore, adapter: ServedAdapter, dataset: Dataset | None = None) -> Seeded:
+def seed(
+    store: ItemStore,
+    adapter: ServedAdapter,
+    dataset: Dataset | None = None,
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Seeded:
     """Accept every item of the data set, and of the backbone, that the catalogue has never held.
 
-    Known items stay as they are, whatever the data set says: the catalogue may be newer. An item that only the backbone
-    knows comes in by its id alone, and a later data set may tell its title.
+    Known items stay as they are, whatever the data set says: the catalogue may be newer, also by what is posted or
+    deleted meanwhile. An item that only the backbone knows comes in by its id alone, and a later data set may tell its
+    title. An item that the store refuses is logged and left out.
 
-    Raises
-    ------
-    ColdstartError
-        Where the store refuses an item, naming it.
+    Parameters
+    ----------
+    stopping : callable, optional
+        Asked between two batches; what has come in by then stays.
     """
     stored = {item_id: Embeddings(text, image) for item_id, text, image in adapter.content()}
     items = dataset.items if dataset is not None else None
     listed: Iterator[Item] = (items.item(row) for row in range(len(items))) if items is not None else iter(())
     unlisted = (Item(item_id, "") for item_id in stored if items is None or item_id not in items.ids)
     total = Seeded()
-    for part in batches((*listed, *unlisted), BATCH):
-        known = {
-            item_id
-            for item_id, record in store.get_many([item.item_id for item in part]).items()
-            if dataset is None or record.item != Item(item_id, "")
-        }
-        fresh = [_draft(item, dataset) for item in part if item.item_id not in known]
-        embedded = [draft for draft in fresh if _any(stored.get(draft.item.item_id))]
-        due = [draft for draft in fresh if not _any(stored.get(draft.item.item_id))]
-        pairs = _encode(adapter, embedded, [stored[draft.item.item_id] for draft in embedded])
-        for answer in (*store.accept_encoded(pairs, priority=PRIORITY), *store.accept(due, priority=PRIORITY)):
-            if not isinstance(answer, Accepted):
-                raise answer
-        total += Seeded(len(embedded), len(due), len(known))
+    for part in chunks((*listed, *unlisted), BATCH):
+        if stopping():
+            break
+        total += _bring_in(store, adapter, dataset, part, stored)
     return total
 
 
-def batches(elements: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """The elements in order, ``size`` at a time.
+def _bring_in(
+    store: ItemStore,
+    adapter: ServedAdapter,
+    dataset: Dataset | None,
+    part: Sequence[Item],
+    stored: Mapping[ExternalId, Embeddings],
+) -> Seeded:
+    known = store.get_many([item.item_id for item in part])
+    fresh = [
+        replace(_draft(item, dataset), replaces=known[item.item_id].version if item.item_id in known else 0)
+        for item in part
+        if item.item_id not in known or (dataset is not None and _is_bare(known[item.item_id]))
+    ]
+    embedded = [draft for draft in fresh if _any(stored.get(draft.item.item_id))]
+    due = [draft for draft in fresh if not _any(stored.get(draft.item.item_id))]
+    pairs = _encode(adapter, embedded, [stored[draft.item.item_id] for draft in embedded])
+    served, queued = store.accept_encoded(pairs, priority=PRIORITY), store.accept(due, priority=PRIORITY)
+    overtaken = sum(isinstance(answer, Conflict) for answer in (*served, *queued))
+    refused = [answer for answer in (*served, *queued) if not isinstance(answer, Accepted | Conflict)]
+    for error in refused:
+        _log.warning("item not brought in: %s", error)
+    return Seeded(
+        embedded=sum(isinstance(answer, Accepted) for answer in served),
+        due=sum(isinstance(answer, Accepted) for answer in queued),
+        known=len(part) - len(fresh) + overtaken,
+        refused=len(refused),
+    )
 
-    >>> list(batches("abcde", 2))
-    ['ab', 'cd', 'e']
-    """
-    for start in range(0, len(elements), size):
-        yield elements[start : start + size]
+
+def _is_bare(record: ItemRecord) -> bool:
+    """Whether nothing but an id is known of the item, and nobody has deleted it."""
+    return record.item == Item(record.item.item_id, "") and record.status is not Status.DELETED
 
 
 def _draft(item: Item, dataset: Dataset | None) -> Draft:
