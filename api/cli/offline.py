@@ -85,9 +85,7 @@ def embed(
         )  # fmt: skip
     if embedded.picture_errors:
         item_id, reason = next(iter(embedded.picture_errors.items()))
-        console.print(
-            f"[yellow]{len(embedded.picture_errors)} items go without their picture, the first: {item_id}: {reason}"
-        )
+        remark(f"{len(embedded.picture_errors)} items go without their picture, the first: {item_id}: {reason}")
     return embedded, time.perf_counter() - started
 
 
@@ -106,6 +104,11 @@ def progress_by_name(verb: str) -> Iterator[OnProgress]:
             bars.update(tasks[name], completed=done, total=total)
 
         yield on_progress
+
+
+def remark(text: str) -> None:
+    """A line that quotes ids or paths, which may look like markup and are there to be copied."""
+    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def remark_epoch(number: int, loss: float, ndcg: float, kept: bool) -> None:

@@ -1,5 +1,6 @@
 """``coldstart train``: a backbone from clicks, an adapter on its frozen vectors."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -58,7 +59,7 @@ def adapter(
     Gates and scalars are tuned on the split's validation parts; without a split a tenth of the items is hidden, treated
     as cold for tuning, and known again afterwards. The backbone's sha256 is printed before and after.
     """
-    from api.cli.offline import console, parse_modalities, print_result, train_artifact
+    from api.cli.offline import parse_modalities, print_result, remark, train_artifact
     from coldstart.dataset import read_dataset
     from coldstart.settings import load_settings
     from coldstart.splits import read_split
@@ -76,8 +77,6 @@ def adapter(
         image_model=image_model,
         seed=seed,
     )
-    # Not wrapped: it is there to be copied.
-    console.print(
-        f"serve it with: coldstart serve --adapter {out or settings.adapter_dir} --data {data}", soft_wrap=True
-    )
+    command = ["coldstart", "serve", "--adapter", str(out or settings.adapter_dir), "--data", str(data)]
+    remark(f"serve it with: {shlex.join(command)}")
     print_result(made, as_json=as_json)

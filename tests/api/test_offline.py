@@ -2,8 +2,9 @@
 
 import numpy as np
 import polars as pl
+import pytest
 
-from api.cli.offline import tuning_clicks
+from api.cli.offline import remark, tuning_clicks
 from coldstart.dataset import make_dataset
 from coldstart.splits import Split
 
@@ -28,3 +29,8 @@ def test_an_adapter_is_never_tuned_on_the_test_part() -> None:
     )
     assert tuning_clicks(dataset, split).toarray().tolist() == [[0, 1, 0, 0]]
     assert tuning_clicks(dataset, None).toarray().tolist() == [[1, 1, 1, 1]]
+
+
+def test_an_id_in_a_remark_is_text_whatever_it_looks_like(capsys: pytest.CaptureFixture[str]) -> None:
+    remark("[red]sku[/b] :lamp: " + "x" * 200)
+    assert capsys.readouterr().err == "[red]sku[/b] :lamp: " + "x" * 200 + "\n"
