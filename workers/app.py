@@ -4,15 +4,20 @@ Messages are wake-up calls without arguments. The database row is the queue of r
 or late without harm; what the settings secure is that a broker's ordinary misfortunes cost little time.
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 from celery import Celery
 from kombu.entity import Queue
 
+from coldstart.errors import InvalidInput, MissingExtra
+
 ENCODE = "encode"
 INDEX = "index"
 QUEUES = (ENCODE, INDEX)
 MEMORY = "memory://"
+REDIS = ("redis", "rediss", "sentinel")
+RABBITMQ = ("amqp", "amqps", "pyamqp")
 
 TASK_SOFT_LIMIT_S = 90
 TASK_LIMIT_S = 120
@@ -24,7 +29,16 @@ CONNECT_TIMEOUT_S = 2.0
 
 
 def make_app(broker_url: str) -> Celery:
-    """A Celery application on the broker; ``memory://`` reaches only the threads of this process."""
+    """A Celery application on the broker; ``memory://`` reaches only the threads of this process.
+
+    Raises
+    ------
+    InvalidInput
+        Where the URL is of no broker that the settings below are made for.
+    MissingExtra
+        Where the package for this broker is not installed.
+    """
+    _check(broker_url)
     app = Celery("coldstart", set_as_current=False)
     if is_in_process(broker_url):
         app.conf.update(broker_url="localhost", broker_transport="workers.inprocess:Transport")
@@ -70,10 +84,27 @@ def is_in_process(broker_url: str) -> bool:
     return broker_url.startswith(MEMORY)
 
 
+def _check(broker_url: str) -> None:
+    """Celery itself would find out in the worker's thread, with nobody there to be told."""
+    scheme = _scheme(broker_url)
+    if not is_in_process(broker_url) and scheme not in (*REDIS, *RABBITMQ):
+        raise InvalidInput(
+            "the URL names no broker that is supported", subject="broker_url",
+            remedy="Write memory://, redis://HOST:6379/0 or amqp://USER:PASSWORD@HOST//",
+        )  # fmt: skip
+    if scheme in REDIS and find_spec("redis") is None:
+        raise MissingExtra("redis", extra="redis", purpose="A broker on Redis")
+
+
+def _scheme(broker_url: str) -> str:
+    """``redis`` of ``redis+socket:///var/run/redis.sock``; "" where there is none."""
+    return broker_url.partition("://")[0].partition("+")[0] if "://" in broker_url else ""
+
+
 def _queue(name: str, broker_url: str) -> Queue:
     """RabbitMQ's queues are replicated and bounded; other brokers take no arguments."""
     bounded = {"x-queue-type": "quorum", "x-max-length": 10_000, "x-overflow": "drop-head"}
-    arguments = bounded if broker_url.startswith("amqp") else {}
+    arguments = bounded if _scheme(broker_url) in RABBITMQ else {}
     return Queue(name, routing_key=name, queue_arguments=arguments)  # type: ignore[no-untyped-call]
 
 
@@ -81,7 +112,7 @@ def _transport_options(broker_url: str) -> dict[str, Any]:
     """What each transport calls its patience, in seconds."""
     if is_in_process(broker_url):
         return {}
-    if broker_url.startswith(("redis", "rediss", "sentinel")):
+    if _scheme(broker_url) in REDIS:
         return {
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
             "unacked_mutex_expire": 10,

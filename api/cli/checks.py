@@ -21,7 +21,7 @@ from coldstart.catalog.schema import alembic_config
 from coldstart.errors import ColdstartError, Conflict
 from coldstart.index import open_index_store
 from coldstart.settings import Settings
-from workers.app import make_app
+from workers.app import MEMORY, is_in_process, make_app
 from workers.models import models_of
 
 PACKAGES = ("coldstart-service", "fastapi", "celery", "sqlalchemy", "qdrant-edge-py", "onnxruntime", "torch")
@@ -168,10 +168,10 @@ def _encoders(settings: Settings, adapter: ServedAdapter) -> Finding:
 
 def _broker(settings: Settings) -> Finding:
     app = make_app(settings.broker_url)
+    if is_in_process(settings.broker_url):
+        return Finding(State.OK, "broker", f"{MEMORY}: the worker runs inside the service")
     with app.connection_for_write() as connection:
         name = connection.as_uri()
-        if settings.broker_url.startswith("memory"):
-            return Finding(State.OK, "broker", f"{name}: the worker runs inside the service")
         try:
             connection.ensure_connection(max_retries=1, timeout=3)
         except connection.connection_errors as error:

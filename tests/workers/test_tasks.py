@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from coldstart.errors import InvalidInput
 from tests import servers
 from workers.app import ENCODE, MEMORY, VISIBILITY_TIMEOUT_S, make_app
 from workers.tasks import drain, register, wake
@@ -46,6 +47,12 @@ def test_settings_keep_a_task_from_running_twice_and_from_being_lost(url: str) -
     assert conf.task_reject_on_worker_lost
     assert conf.worker_prefetch_multiplier == 1
     assert conf.task_soft_time_limit < conf.task_time_limit < VISIBILITY_TIMEOUT_S
+
+
+@pytest.mark.parametrize("url", ["rabbit://host", "sqs://", "localhost:6379", "", "memory"])
+def test_a_broker_that_the_settings_are_not_made_for_is_refused_at_once(url: str) -> None:
+    with pytest.raises(InvalidInput, match=r"broker_url: .* redis://"):
+        make_app(url)
 
 
 def test_applications_do_not_share_tasks() -> None:
