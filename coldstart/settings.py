@@ -40,7 +40,7 @@ class Settings(BaseModel):
     max_image_bytes: int = Field(8_000_000, ge=1024, description="Largest picture file")
     max_image_pixels: int = Field(25_000_000, ge=1, description="Largest picture, in pixels")
     image_hosts: tuple[str, ...] = Field((), description="Hosts that picture addresses may name; none by default")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level logged")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least severe level logged")
 
     @property
     def catalog_url(self) -> str:
@@ -121,5 +121,6 @@ def trace_settings(
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise InvalidInput(
-            f"{name} cannot be {first['input']!r}: {first['msg']}", subject=sources.get(name, name)
+            f"{name} cannot be {first['input']!r}: it {first['msg'].removeprefix('Input ')}",
+            subject=sources.get(name, name),
         ) from None

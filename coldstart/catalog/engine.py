@@ -60,7 +60,10 @@ def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
     except exc.ArgumentError:
-        raise InvalidInput("the database URL cannot be read", remedy="Write sqlite:///FILE or postgresql://…") from None
+        raise InvalidInput(
+            "the URL cannot be read", subject="database_url",
+            remedy="Write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+        ) from None  # fmt: skip
     match parsed.drivername:
         case "sqlite" if parsed.database and parsed.database != ":memory:":
             return parsed
