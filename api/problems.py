@@ -155,7 +155,7 @@ def _cause(error: Mapping[str, Any]) -> str:
         return "is missing"
     if error["type"] == "extra_forbidden":
         return "is unknown"
-    if error["type"] == "model_attributes_type":
+    if error["type"] in ("dict_type", "model_attributes_type", "model_type"):
         return "should be an object"
     return re.sub("^(Value error, |(Input|String|List|Dictionary) (?=should ))", "", str(error["msg"]))
 
