@@ -53,9 +53,9 @@ class Runtime:
         """Say that something was deleted; returns at once and never raises."""
         self.relay.wake(INDEX)
 
-    def seed(self, dataset: Dataset | None = None) -> Seeded:
+    def seed(self, dataset: Dataset | None = None, *, stopping: Callable[[], bool] = lambda: False) -> Seeded:
         """Bring in the items of the backbone and the data set (`workers.seeding.seed`); they are retrievable soon."""
-        seeded = seed(self.store, self.adapter, dataset)
+        seeded = seed(self.store, self.adapter, dataset, stopping=stopping)
         self.wake_index()
         self.wake()
         return seeded
@@ -76,7 +76,14 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         Where there is no adapter yet.
     Conflict
         Where another process owns the data folder, or the adapter does not fit its backbone.
+    InvalidInput
+        Where neither this process nor any other could encode.
     """
+    if is_in_process(settings.broker_url) and not settings.embedded_worker:
+        raise InvalidInput(
+            "nobody would encode: this process is not to, and no other can reach its broker", subject="embedded_worker",
+            remedy="Set COLDSTART_BROKER_URL to redis://... or amqp://... for service and workers",
+        )  # fmt: skip
     telemetry = Telemetry()
     with ExitStack() as stack:
         adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
@@ -147,6 +154,9 @@ def open_worker(settings: Settings) -> Iterator[tuple[Celery, tuple[str, ...]]]:
 def _open_index(stack: ExitStack, settings: Settings, adapter: ServedAdapter) -> VectorIndex:
     indexes = open_index_store(root=settings.index_dir, qdrant_url=settings.qdrant_url, api_key=settings.qdrant_api_key)
     stack.callback(indexes.close)
+    if indexes.live() != adapter.version and adapter.version in indexes.collections():
+        # Left from before another adapter was served: it still holds what has been deleted since.
+        indexes.drop(adapter.version)
     index = indexes.create(adapter.version, adapter.dim)
     if indexes.live() != adapter.version:
         indexes.promote(adapter.version)
@@ -168,7 +178,9 @@ def _recover(settings: Settings, store: ItemStore, index: VectorIndex, version: 
             _log.warning("taken over from a process that died", extra={"stage": stage, "items": leases})
     if items := store.requeue(Stage.ENCODE, adapter_version=version):
         _log.warning("to be encoded for another adapter", extra={"items": items, "adapter_version": version})
-    if index.count() < store.counts()[Status.RETRIEVABLE]:
+    # In this order: other processes may be at work, and what they make retrievable is in the index before.
+    retrievable = store.counts()[Status.RETRIEVABLE]
+    if index.count() < retrievable:
         items = store.requeue(Stage.INDEX, adapter_version=version)
         _log.warning("to be written again to an index that lost items", extra={"items": items})
 

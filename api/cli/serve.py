@@ -4,9 +4,10 @@ import logging
 import os
 import signal
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,8 +60,7 @@ def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
 
     configure_logging(settings.log_level)
     dataset = None if data is None else read_dataset(data)
-    with open_runtime(settings) as runtime:
-        Thread(target=_load, args=(runtime, dataset), name="coldstart-data", daemon=True).start()
+    with open_runtime(settings) as runtime, loading(runtime, dataset):
         config = uvicorn.Config(
             create_app(settings, runtime), http="httptools", access_log=False, log_config=None, server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
@@ -71,15 +71,28 @@ def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _load(runtime: "Runtime", dataset: "Dataset | None") -> None:
+@contextmanager
+def loading(runtime: "Runtime", dataset: "Dataset | None") -> Iterator[None]:
     """Bring in the backbone's own items, with what the data set says of them and its further ones.
 
-    In the background: a large catalogue takes a minute, and what is posted meanwhile goes first.
+    In the background: a large catalogue takes a minute, and what is posted meanwhile goes first. Ends with the block,
+    so that nothing is written to a store that is closed; what is missing then comes in at the next start.
     """
+    stopping = Event()
+
+    def load() -> None:
+        try:
+            runtime.seed(dataset, stopping=stopping.is_set)
+        except Exception:
+            _log.exception("the catalogue was not loaded", extra={"dataset": dataset.name if dataset else None})
+
+    thread = Thread(target=load, name="coldstart-data")
+    thread.start()
     try:
-        runtime.seed(dataset)
-    except Exception:
-        _log.exception("the catalogue was not loaded", extra={"dataset": dataset.name if dataset else None})
+        yield
+    finally:
+        stopping.set()
+        thread.join()
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

@@ -7,20 +7,23 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from api.cli import app
-from api.cli.serve import listen
+from api.cli.serve import listen, loading
 from coldstart.errors import Conflict
 from coldstart.settings import Settings
 from tests.toyshop import Shop
 from tests.workers.toy import wait_until
+from workers.runtime import Runtime
 
 Run = CliRunner().invoke
 
@@ -122,6 +125,20 @@ def test_flags_win_over_variables_and_files(tmp_path: Path) -> None:
 def test_secrets_are_not_printed() -> None:
     result = Run(app, ["doctor", "--broker-url", "redis://user:hunter2@127.0.0.1:1/0", "--qdrant-api-key", "hunter2"])
     assert "hunter2" not in result.output and "qdrant_api_key from --qdrant-api-key" in result.output
+
+
+def test_the_catalogue_is_not_being_loaded_any_more_when_the_store_is_closed() -> None:
+    started, ended = threading.Event(), threading.Event()
+
+    class Large:
+        def seed(self, dataset: None, *, stopping: Callable[[], bool]) -> None:
+            started.set()
+            wait_until(stopping)
+            ended.set()
+
+    with loading(cast(Runtime, Large()), None):
+        assert started.wait(5)
+    assert ended.is_set()
 
 
 def test_serve_loads_data_refuses_a_second_owner_and_ends_politely(shop: Shop, tmp_path: Path) -> None:

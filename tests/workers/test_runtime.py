@@ -113,6 +113,12 @@ def test_no_adapter_says_what_to_do(tmp_path: Path) -> None:
         pass
 
 
+def test_a_service_for_which_nobody_could_encode_is_refused(settings: Settings) -> None:
+    alone = settings.model_copy(update={"embedded_worker": False})
+    with pytest.raises(InvalidInput, match="nobody would encode"), open_runtime(alone):
+        pass
+
+
 def test_a_worker_of_its_own_needs_a_broker(settings: Settings) -> None:
     with pytest.raises(InvalidInput, match="COLDSTART_BROKER_URL"), open_worker(settings):
         pass
@@ -144,6 +150,26 @@ def test_another_adapter_gets_every_item_into_its_own_space(settings: Settings, 
         assert runtime.index.count() == ITEMS
         assert runtime.store.get("tea-0").adapter_version == runtime.adapter.version
         assert (runtime.index.fetch(["tea-0"])["tea-0"].vector != before).any()
+
+
+def test_going_back_to_an_adapter_brings_nothing_back_that_was_deleted(
+    settings: Settings, shop: Shop, tmp_path: Path
+) -> None:
+    artifact = load_artifact(shop.artifact)
+    save_artifact(
+        artifact.adapter.with_scales(warm_content=0.1), tmp_path / "other", text=artifact.text, image=artifact.image,
+        backbone_dir=shop.artifact.parent / "backbone", card="",
+    )  # fmt: skip
+    with open_runtime(settings) as runtime:
+        runtime.seed(shop.dataset)
+        wait_for_all(runtime, ITEMS)
+    with open_runtime(settings.model_copy(update={"adapter": tmp_path / "other"})) as runtime:
+        runtime.store.delete("tea-0")
+        wait_for_all(runtime, ITEMS - 1)
+    with open_runtime(settings) as runtime:
+        wait_for_all(runtime, ITEMS - 1)
+        assert runtime.index.count() == ITEMS - 1
+        assert not runtime.index.fetch(["tea-0"])
 
 
 POST_AND_WAIT = """
