@@ -116,7 +116,9 @@ class Ingestor:
         written = [claim for claim, outcome in zip(claims, outcomes, strict=True) if not isinstance(outcome, Exception)]
         self._done(written, outcome="retrievable")
         for claim in written:
-            self._telemetry.time_to_recommendable.observe(max(0.0, self._clock() - claim.record.accepted_at))
+            # Neither what came in with its embeddings nor what a new adapter or a lost index made due once more.
+            if claim.record.claimed_at is not None and claim.record.retrievable_at is None:
+                self._telemetry.time_to_recommendable.observe(max(0.0, self._clock() - claim.record.accepted_at))
         self._fail(claims, outcomes)
 
     def _bury(self, index: VectorIndex, claims: Sequence[Claim]) -> None:
