@@ -12,7 +12,7 @@ from coldstart.catalog import ItemStore, Stage, Status, open_item_store
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
 from coldstart.errors import InvalidInput
-from coldstart.index import VectorIndex, open_index_store
+from coldstart.index import IndexStore, VectorIndex, open_index_store
 from coldstart.recommend import Recommender
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
@@ -87,9 +87,10 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
     telemetry = Telemetry()
     with ExitStack() as stack:
         adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
-        index = _open_index(stack, settings, adapter)
+        indexes = _open_indexes(stack, settings)
+        index = indexes.create(adapter.version, adapter.dim)
         store = _open_store(stack, settings)
-        _recover(settings, store, index, adapter.version)
+        _recover(settings, store, indexes, index, adapter.version)
         models = models_of(adapter, settings)
         encoder = BatchEncoder(adapter, models, _pictures(settings))
         ingestor = _ingestor(settings, store, index, encoder, telemetry)
@@ -134,7 +135,9 @@ def open_worker(settings: Settings) -> Iterator[tuple[Celery, tuple[str, ...]]]:
     telemetry = Telemetry()
     with ExitStack() as stack:
         adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
-        index = _open_index(stack, settings, adapter) if settings.qdrant_url else None
+        index = None
+        if settings.qdrant_url:
+            index = _open_indexes(stack, settings).create(adapter.version, adapter.dim)
         store = _open_store(stack, settings)
         encoder = BatchEncoder(adapter, models_of(adapter, settings), _pictures(settings))
         ingestor = _ingestor(settings, store, index, encoder, telemetry)
@@ -151,16 +154,10 @@ def open_worker(settings: Settings) -> Iterator[tuple[Celery, tuple[str, ...]]]:
         yield app, QUEUES if index is not None else (ENCODE,)
 
 
-def _open_index(stack: ExitStack, settings: Settings, adapter: ServedAdapter) -> VectorIndex:
+def _open_indexes(stack: ExitStack, settings: Settings) -> IndexStore:
     indexes = open_index_store(root=settings.index_dir, qdrant_url=settings.qdrant_url, api_key=settings.qdrant_api_key)
     stack.callback(indexes.close)
-    if indexes.live() != adapter.version and adapter.version in indexes.collections():
-        # Left from before another adapter was served: it still holds what has been deleted since.
-        indexes.drop(adapter.version)
-    index = indexes.create(adapter.version, adapter.dim)
-    if indexes.live() != adapter.version:
-        indexes.promote(adapter.version)
-    return index
+    return indexes
 
 
 def _open_store(stack: ExitStack, settings: Settings) -> ItemStore:
@@ -169,7 +166,7 @@ def _open_store(stack: ExitStack, settings: Settings) -> ItemStore:
     return store
 
 
-def _recover(settings: Settings, store: ItemStore, index: VectorIndex, version: str) -> None:
+def _recover(settings: Settings, store: ItemStore, indexes: IndexStore, index: VectorIndex, version: str) -> None:
     """Put right what a killed process, a new adapter or a lost index left behind."""
     owns_index = settings.qdrant_url is None  # then no other service runs on this catalogue
     alone_at = {Stage.INDEX: owns_index, Stage.ENCODE: owns_index and is_in_process(settings.broker_url)}
@@ -180,9 +177,11 @@ def _recover(settings: Settings, store: ItemStore, index: VectorIndex, version: 
         _log.warning("to be encoded for another adapter", extra={"items": items, "adapter_version": version})
     # In this order: other processes may be at work, and what they make retrievable is in the index before.
     retrievable = store.counts()[Status.RETRIEVABLE]
-    if index.count() < retrievable:
-        items = store.requeue(Stage.INDEX, adapter_version=version)
-        _log.warning("to be written again to an index that lost items", extra={"items": items})
+    # A collection from before another adapter was served still holds what has been deleted since.
+    if indexes.live() != version or index.count() < retrievable:
+        if items := store.requeue(Stage.INDEX, adapter_version=version):
+            _log.warning("to be written again to an index that missed or lost it", extra={"items": items})
+        indexes.promote(version)
 
 
 def _pictures(settings: Settings) -> PictureReader:

@@ -79,6 +79,8 @@ class Encoded:
 class ItemRecord:
     """An item as stored. Times are Unix seconds, ``None`` for a step not reached at this version.
 
+    They tell of the version's first way into the index and stay when it is encoded or written there again.
+
     ``attempts`` counts the claims at the stage it is due for; 0 where nothing is due any more.
     """
 
@@ -210,7 +212,8 @@ class ItemStore(Protocol):
     def requeue(self, stage: Stage, *, adapter_version: str) -> int:
         """Owe again what a look at the index found missing, behind everything new; returns how many items.
 
-        `Stage.ENCODE`: items that another adapter version encoded. `Stage.INDEX`: retrievable items of this version.
+        `Stage.ENCODE`: items that another adapter version encoded. `Stage.INDEX`: retrievable items of this version,
+        and, before everything, the tombstones of deleted ones.
         """
         ...
 

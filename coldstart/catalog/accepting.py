@@ -17,6 +17,9 @@ from coldstart.catalog.statements import chunks, insert
 from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, Conflict, InvalidInput, NotFound
 
+# Ahead of everything: a shop that withdraws an item expects it gone at once.
+TOMBSTONE_PRIORITY = 1
+
 
 def accept(tx: Connection, drafts: Sequence[Draft], *, priority: int, now: float) -> list[Accepted | ColdstartError]:
     """`ItemStore.accept`: a handful of statements for a thousand drafts."""
@@ -143,8 +146,7 @@ def remove(tx: Connection, item_id: ExternalId, *, now: float) -> Accepted:
         .returning(items.c.version)
     ).scalar_one()
     _drop_orphans(tx, replaced)
-    # Ahead of everything: a shop that withdraws an item expects it gone at once.
-    owe(tx, {item_id: version}, Stage.INDEX, priority=1, now=now)
+    owe(tx, {item_id: version}, Stage.INDEX, priority=TOMBSTONE_PRIORITY, now=now)
     return Accepted(item_id, version, now)
 
 

@@ -697,15 +697,18 @@ class TestAcceptEncoded:
 
 
 class TestRequeue:
-    def test_a_lost_index_is_owed_everything_it_held(self, store: ItemStore) -> None:
+    def test_an_index_is_owed_what_it_lost_and_the_deletes_that_it_missed(self, store: ItemStore) -> None:
         accept(store, draft("a"), draft("gone"))
         deliver(store)
         store.delete("gone")
         deliver(store)
         accept(store, draft("new"))
-        assert store.requeue(Stage.INDEX, adapter_version="adapter-1") == 1
-        assert store.requeue(Stage.INDEX, adapter_version="adapter-2") == 0
+        assert store.requeue(Stage.INDEX, adapter_version="adapter-1") == 2
+        assert store.requeue(Stage.INDEX, adapter_version="adapter-2") == 1  # the tombstone
         assert (store.get("a").status, store.get("a").version) == (Status.PENDING, 1)
+        assert (store.get("gone").status, store.get("gone").version) == (Status.DELETED, 2)
+        [tombstone] = claim(store, Stage.INDEX, limit=1)
+        assert (versions([tombstone]), tombstone.record.status) == ({"gone": 2}, Status.DELETED)
         [again] = claim(store, Stage.INDEX)
         assert (ids([again]), again.vector is not None) == (["a"], True)
 
@@ -717,6 +720,18 @@ class TestRequeue:
         assert store.requeue(Stage.ENCODE, adapter_version="adapter-1") == 0
         assert store.requeue(Stage.ENCODE, adapter_version="adapter-2") == 1
         assert [ids(claim(store, limit=1)) for _ in range(3)] == [["new"], ["a"], []]
+
+    @pytest.mark.parametrize(("stage", "adapter"), [(Stage.ENCODE, "adapter-2"), (Stage.INDEX, "adapter-1")])
+    def test_times_stay_those_of_the_first_way_into_the_index(
+        self, store: ItemStore, clock: Clock, stage: Stage, adapter: str
+    ) -> None:
+        accept(store, draft("a"))
+        deliver(store)
+        first = store.get("a")
+        clock.tick(3600)
+        assert store.requeue(stage, adapter_version=adapter) == 1
+        deliver(store)
+        assert replace(store.get("a"), adapter_version=first.adapter_version) == first
 
 
 def test_a_vector_that_is_not_finite_is_refused(store: ItemStore) -> None:

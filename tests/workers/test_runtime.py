@@ -168,7 +168,7 @@ def test_going_back_to_an_adapter_brings_nothing_back_that_was_deleted(
         wait_for_all(runtime, ITEMS - 1)
     with open_runtime(settings) as runtime:
         wait_for_all(runtime, ITEMS - 1)
-        assert runtime.index.count() == ITEMS - 1
+        wait_until(lambda: runtime.index.count() == ITEMS - 1)
         assert not runtime.index.fetch(["tea-0"])
 
 
