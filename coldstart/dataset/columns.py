@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Digits that begin with a needless zero are codes (postcodes, article numbers), not numbers.
 _NUMBER = r"^[+-]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
+_NOT_FINITE = r"^(?i:[+-]?(nan|inf|infinity))$"
 _SEPARATOR = "|"
 
 
@@ -111,6 +112,11 @@ def attributes(table: Table, columns: list[str]) -> tuple[dict[str, Scalar | lis
     rows: list[dict[str, Scalar | list[str]]] = [{} for _ in range(table.frame.height)]
     for name in columns:
         column = typed(table.frame[name])
+        if column.dtype == pl.String and (row := _not_finite(column)) is not None:
+            raise table.error(
+                f"{column[row]!r} is not a finite number, and every other value is one",
+                remedy="Leave the cell empty", row=row, column=name,
+            )  # fmt: skip
         if column.dtype.is_float() and (infinite := np.flatnonzero(np.isinf(column.fill_null(0.0).to_numpy()))).size:
             row = int(infinite[0])
             raise table.error("the number is infinite", remedy="Leave the cell empty", row=row, column=name)
@@ -142,6 +148,13 @@ def typed(column: "pl.Series") -> "pl.Series":
         whole = column.cast(pl.Int64, strict=False)
         return whole if whole.null_count() == column.null_count() else column.cast(pl.Float64)
     return column
+
+
+def _not_finite(column: "pl.Series") -> int | None:
+    """The first row that says NaN or infinity in a column of numbers, which one such word would make text."""
+    words = column.str.strip_chars().str.contains(_NOT_FINITE).fill_null(False)
+    others = column.filter(~words).drop_nulls()
+    return words.arg_max() if words.any() and len(others) and others.str.contains(_NUMBER).all() else None
 
 
 def _text(column: "pl.Series") -> "pl.Series":

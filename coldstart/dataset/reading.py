@@ -119,8 +119,9 @@ def _known(table: Table, column: str, ids: list[str], known: IdMap) -> Rows:
         names = list(dict.fromkeys(ids[row] for row in unknown))
         shown = ", ".join(repr(name) for name in names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
         kind = column.removesuffix("_id")
+        named = f"{unknown.size} rows name" if unknown.size > 1 else "1 row names"
         raise table.error(
-            f"{unknown.size} rows name {len(names)} unknown {kind}{'s' if len(names) > 1 else ''}: {shown}",
+            f"{named} {len(names)} unknown {kind}{'s' if len(names) > 1 else ''}: {shown}",
             remedy=f"Add the {kind} to the data set, or remove the rows",
             row=int(unknown[0]),
             column=column,

@@ -111,6 +111,8 @@ def _nested(place: str) -> InvalidInput:
 
 
 def _read_file(path: Path) -> Table:
+    if path.is_dir():
+        raise InvalidInput("this is a folder", subject=str(path), remedy="Give the file")
     if not path.is_file():
         raise InvalidInput("the file does not exist", subject=str(path), remedy="Check the path")
     match path.suffix.lower():
@@ -139,6 +141,11 @@ def _read_csv(path: Path) -> Table:
         raise InvalidInput(
             f"the columns are separated by {separator!r}", subject=path.name, remedy="Separate them by commas"
         )
+    # The reader gives a name that comes again an ending of its own.
+    originals = [name.partition("_duplicated_")[0] for name in frame.columns]
+    _check_names(
+        [old if old in frame.columns else new for old, new in zip(originals, frame.columns, strict=True)], path.name
+    )
     return _numbered(path.name, frame, first=2)
 
 

@@ -154,6 +154,10 @@ def test_pandas_times_missing_values_and_mixed_ids() -> None:
         ({"interactions": "user_id,item_id,rating\na,1,good\n"}, ["row 2, column 'rating'", "'good'"]),
         ({"interactions": "user_id,item_id,timestamp\na,1,2026-02-30\n"}, ["row 2, column 'timestamp'", "ISO 8601"]),
         ({"interactions": "user_id,item_id,timestamp\na,1,5\nb,2,\n"}, ["row 3, column 'timestamp'", "missing"]),
+        ({"interactions": "user_id,item_id\na,9\n"}, ["1 row names 1 unknown item: '9'"]),
+        ({"items": "item_id,title,size\n1,One,2.5\n2,Two,NaN\n"}, ["items.csv, row 3, column 'size'", "empty"]),
+        ({"items": "item_id,title,size\n1,One,-inf\n2,Two,3\n"}, ["items.csv, row 2, column 'size'", "'-inf'"]),
+        ({"items": "item_id,title,size,title\n1,One,2.5,Uno\n"}, ["items.csv: the column 'title' occurs twice"]),
         ({"interactions": "user_id,item_id\n"}, ["interactions.csv", "no row"]),
         ({"interactions": b"user_id,item_id\n\n\n"}, ["interactions.csv", "no row"]),
         ({"items": b"item_id,title\n1,One\n2,caf\xe9\n"}, ["items.csv, line 3", "UTF-8"]),
@@ -239,3 +243,13 @@ def published(name: str) -> Dataset:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there: the published data set {name} is not checked")
     return read_dataset(folder)
+
+
+def test_words_like_nan_among_words_are_words(folder: Folder) -> None:
+    data = read_dataset(folder(items="item_id,title,bread,who\n1,One,nan,nan\n2,Two,pita,\n"))
+    assert [data.items.item(row).attributes for row in (0, 1)] == [{"bread": "nan", "who": "nan"}, {"bread": "pita"}]
+
+
+def test_a_folder_in_the_place_of_a_file_is_called_one(folder: Folder) -> None:
+    with pytest.raises(InvalidInput, match="this is a folder"):
+        make_dataset(folder(), folder() / "interactions.csv")
