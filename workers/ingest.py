@@ -66,10 +66,13 @@ class Ingestor:
         encoded = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
         with self._telemetry.step("store"):
             current = set(self._store.encoded(encoded, lease_s=None if self._index is None else self._lease_s))
-        broken = sum(content.picture_error is not None for content in contents)
-        self._telemetry.picture_errors.inc(broken)
+        broken = {content.item_id: content.picture_error for content in contents if content.picture_error is not None}
+        self._telemetry.picture_errors.inc(len(broken))
         self._count(encoded=len(current), stale=len(encoded) - len(current))
-        _log.info("encoded", extra={"items": len(claims), "current": len(current), "broken_pictures": broken})
+        _log.info("encoded", extra={"items": len(claims), "current": len(current)})
+        if broken:
+            item_id, reason = next(iter(broken.items()))
+            _log.warning("pictures not used", extra={"items": len(broken), "first": item_id, "error": reason})
         self._fail(claims, outcomes)
         if self._index is not None:
             vectors = {outcome.item_id: outcome for outcome in encoded if outcome.item_id in current}

@@ -156,7 +156,7 @@ class Recommender:
         vectors = [points[item_id].vector for item_id in clicked if item_id in points]
         if vectors:
             evidence.used.append("clicks")
-            evidence.reasons.append(f"is close to {len(vectors)} recent click{'s' * (len(vectors) > 1)}")
+            evidence.reasons.append(f"is close to {_clicks(len(vectors), 'recent ')}")
         return vectors
 
     def _from_shelf(self, request: Request, exclude: Sequence[ExternalId]) -> list[Recommendation]:
@@ -168,7 +168,7 @@ class Recommender:
             if hit.item_id not in unwanted and all(condition.holds(hit.payload) for condition in conditions)
         ]
         rows = [
-            _row(hit, f"popular: {clicks} clicks" if (clicks := shelf.clicks.get(hit.item_id, 0)) else "just arrived")
+            _row(hit, f"popular: {_clicks(clicks)}" if (clicks := shelf.clicks.get(hit.item_id, 0)) else "just arrived")
             for hit in hits[: request.limit]
         ]
         missing = request.limit - len(rows)
@@ -178,6 +178,10 @@ class Recommender:
             found = self._index.query(taste[None], missing, where=request.where, exclude=exclude)[0]
             rows += [_row(hit, "is close to what is popular") for hit in found]
         return rows
+
+
+def _clicks(number: int, kind: str = "") -> str:
+    return f"{number} {kind}click{'s' * (number != 1)}"
 
 
 def _row(hit: Hit, reason: str) -> Recommendation:
