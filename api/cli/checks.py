@@ -1,4 +1,7 @@
-"""What ``coldstart doctor`` looks at. Nothing here changes anything, and one failing check does not stop the others."""
+"""What ``coldstart doctor`` looks at. One failing check does not stop the others.
+
+Nothing here changes anything but the cache, into which encoders are exported.
+"""
 
 import os
 import platform
@@ -12,11 +15,12 @@ import numpy as np
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from PIL import Image
-from sqlalchemy import make_url
+from sqlalchemy import func, make_url, select
 
 from adapters.serving import ServedAdapter
-from coldstart.catalog import Status, open_item_store
+from coldstart.catalog import Status
 from coldstart.catalog.engine import Database
+from coldstart.catalog.models import items
 from coldstart.catalog.schema import alembic_config
 from coldstart.errors import ColdstartError, Conflict
 from coldstart.index import open_index_store
@@ -145,11 +149,15 @@ def _index(settings: Settings, adapter: ServedAdapter) -> Finding:
         points = indexes.create(adapter.version, adapter.dim).count()
     finally:
         indexes.close()
-    store = open_item_store(settings.catalog_url)
+    if _database(settings).state is not State.OK:
+        remedy = "Start the service: it makes them and fills the index anew"
+        return Finding(State.WARN, "index", f"{points} points, and no tables of this version beside them", remedy)
+    database = Database(settings.catalog_url)  # not the store, which would make the tables and bring them up to date
     try:
-        retrievable = store.counts()[Status.RETRIEVABLE]
+        with database.read() as tx:
+            retrievable = tx.scalar(select(func.count()).where(items.c.status == Status.RETRIEVABLE))
     finally:
-        store.close()
+        database.close()
     if points != retrievable:
         remedy = "Start the service: what is due is applied; if this stays, rebuild the index"
         return Finding(State.WARN, "index", f"{points} points for {retrievable} retrievable items", remedy)

@@ -17,9 +17,11 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from adapters.serving import ServedAdapter
 from api.cli import app
 from api.cli.serve import listen, loading
 from coldstart.errors import Conflict
+from coldstart.index import open_index_store
 from coldstart.settings import Settings
 from tests.toyshop import Shop
 from tests.workers.toy import wait_until
@@ -181,3 +183,16 @@ def test_the_examination_fails_where_something_is_broken(shop: Shop, tmp_path: P
     states = {each["subject"]: each["state"] for each in json.loads(result.stdout)}
     assert result.exit_code == 1
     assert states["database"] == states["adapter"] == states["broker"] == "fail" and states["folder"] == "ok"
+
+
+def test_doctor_makes_nothing(shop: Shop, tmp_path: Path) -> None:
+    """Not even the tables of a catalogue that is missing beside its index."""
+    adapter = ServedAdapter.load(shop.artifact)
+    indexes = open_index_store(root=tmp_path / "data" / "index")
+    indexes.create(adapter.version, adapter.dim)
+    indexes.close()
+    before = sorted(path.name for path in (tmp_path / "data").iterdir())
+    looked = Run(app, ["doctor", "--json", "--data-dir", str(tmp_path / "data"), "--adapter", str(shop.artifact)])
+    findings = {finding["subject"]: finding for finding in json.loads(looked.stdout)}
+    assert findings["index"]["state"] == "warn" and "no tables" in findings["index"]["what"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == before
