@@ -27,21 +27,24 @@ def clean_text(raw: str, *, limit_chars: int = 20_000) -> str:
 def compose_text(title: str, text: str, attributes: Attributes) -> str:
     """The sentence of an item that is embedded: title, then attributes as ``name: value``, then text.
 
-    Encoders cut at about 256 tokens, so what names the item comes first. Attributes stand in the order of their names,
-    so that the order of a JSON object does not change the vector; empty ones are left out.
+    Encoders cut at about 256 tokens, so what names the item comes first. Lists (genres, tags) stand before other
+    attributes, and both in the order of their names: the order of a JSON object does not change the vector. A bar joins
+    the elements of a list, since commas place films clearly worse (seen on the validation part of ml1m-mm). Empty
+    attributes are left out.
 
     >>> compose_text("Heat", "A heist goes wrong.", {"genre": ["Crime", "Drama"], "year": 1995})
-    'Heat. genre: Crime, Drama. year: 1995. A heist goes wrong.'
+    'Heat. genre: Crime|Drama. year: 1995. A heist goes wrong.'
     >>> compose_text("Heat", "", {})
     'Heat'
     """
-    phrases = [_phrase(name, attributes[name]) for name in sorted(attributes)]
+    names = sorted(attributes, key=lambda name: (not isinstance(attributes[name], list), name))
+    phrases = [_phrase(name, attributes[name]) for name in names]
     parts = [part for part in (clean_text(title), *phrases, clean_text(text)) if part]
     closed = [part if part.endswith((".", "!", "?")) else f"{part}." for part in parts[:-1]]
     return clean_text(" ".join([*closed, *parts[-1:]]))
 
 
 def _phrase(name: str, value: Scalar | list[str]) -> str:
-    words = ", ".join(str(each) for each in value) if isinstance(value, list) else str(value)
+    words = "|".join(str(each) for each in value) if isinstance(value, list) else str(value)
     cleaned = clean_text(words, limit_chars=PHRASE_CHARS)
     return f"{clean_text(name, limit_chars=PHRASE_CHARS)}: {cleaned}" if cleaned else ""

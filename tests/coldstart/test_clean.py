@@ -59,9 +59,19 @@ def test_the_title_comes_first_and_stands_alone_unchanged() -> None:
     assert compose_text("", "", {}) == ""
 
 
-def test_attributes_are_short_phrases_in_the_order_of_their_names() -> None:
-    shuffled: Attributes = {"year": 1995, "genre": ["Crime", "Drama"], "note": "", "tags": [], "in stock": True}
-    assert compose_text("Heat", "Plot", shuffled) == "Heat. genre: Crime, Drama. in stock: True. year: 1995. Plot"
+def test_attributes_are_short_phrases_lists_first_in_the_order_of_their_names() -> None:
+    shuffled: Attributes = {
+        "year": 1995,
+        "in stock": True,
+        "genre": ["Crime", "Drama"],
+        "note": "",
+        "tags": [],
+        "cast": ["A", "B"],
+    }
+    assert (
+        compose_text("Heat", "Plot", shuffled)
+        == "Heat. cast: A|B. genre: Crime|Drama. in stock: True. year: 1995. Plot"
+    )
     long = compose_text("Heat", "Plot", {"review": "word " * 1000})
     assert len(long) < PHRASE_CHARS + 40
     assert long.endswith("Plot")
