@@ -42,6 +42,7 @@ class EmbeddedWorker:
         while wait and not self._ready.wait(0.1):
             if self.alive and time.monotonic() < deadline:
                 continue
+            self.stop()
             raise Unavailable("the worker does not reach its broker", subject=_address(self._app))
 
     def stop(self, *, timeout_s: float = 10.0) -> bool:

@@ -23,4 +23,5 @@ async def retry(item_id: ItemId, service: ServiceDep) -> AcceptedView:
     """The item gets a fresh set of attempts."""
     accepted = await service.writes.run(service.runtime.store.retry_dead, item_id)
     service.runtime.wake()
+    service.runtime.wake_index()  # it goes on where it died
     return AcceptedView.of(accepted)

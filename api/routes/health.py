@@ -9,6 +9,7 @@ from api.problems import documented
 from api.readiness import Readiness
 from api.schemas import HealthView, StatusView, TimeToRecommendable
 from coldstart.catalog import Status
+from coldstart.errors import Unavailable
 from workers.runtime import Runtime
 
 router = APIRouter(tags=["operations"])
@@ -23,7 +24,7 @@ async def live() -> HealthView:
 
 @router.get("/health/ready", summary="Whether requests can be answered", responses=documented(503))
 async def ready(request: Request, service: ServiceDep) -> HealthView:
-    """Only after a real item was encoded and a real query answered; then as long as database and index answer."""
+    """Only after a real item was encoded and a query answered; then while worker, database and index do their part."""
     readiness: Readiness = request.app.state.readiness
     readiness.require()
     await service.reads.run(_answers, service.runtime)
@@ -43,6 +44,11 @@ async def metrics(service: ServiceDep) -> Response:
 
 
 def _answers(runtime: Runtime) -> None:
+    if not runtime.worker.alive:
+        raise Unavailable(
+            "the worker has ended, so nothing new becomes retrievable",
+            remedy="See the log for the reason and start the service again: what it accepted is kept",
+        )
     runtime.store.list_items(limit=1)
     runtime.index.count()
 

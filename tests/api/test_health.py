@@ -13,11 +13,18 @@ from coldstart.entities import Item
 from coldstart.errors import Unavailable
 from tests.api.conftest import Running, follow
 from tests.workers.toy import wait_until
+from workers.embedded import EmbeddedWorker
 
 
 def test_alive_and_ready(http: httpx.Client) -> None:
     assert http.get("/health/live").json() == {"status": "alive"}
     assert http.get("/health/ready").json() == {"status": "ready"}
+
+
+def test_not_ready_without_its_worker(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EmbeddedWorker, "alive", False)
+    answer = http.get("/health/ready")
+    assert answer.status_code == 503 and "the worker has ended" in answer.json()["detail"]
 
 
 def test_not_ready_until_every_step_was_taken() -> None:
