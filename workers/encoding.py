@@ -53,6 +53,11 @@ class BatchEncoder:
         """Whether any model is loaded."""
         return self._models.text.made or self._models.image.made
 
+    @property
+    def adapter_version(self) -> str:
+        """Whose space the outcomes are in."""
+        return self._adapter.version
+
     def warm_up(self) -> Matrix:
         """Served vectors [1, D] of nothing in particular: the first batch of a model is slow, and may fail."""
         with self._turn:

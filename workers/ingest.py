@@ -91,15 +91,22 @@ class Ingestor:
         if self._index is None:
             raise RuntimeError("this process does not write the index")
         claims = self._claim(Stage.INDEX)
-        self._bury(self._index, [claim for claim in claims if claim.record.status is Status.DELETED])
+        deleted = [claim for claim in claims if claim.record.status is Status.DELETED]
+        live = [claim for claim in claims if claim.record.status is not Status.DELETED]
+        version = self._encoder.adapter_version
+        self._bury(self._index, deleted)
         self._write(
             self._index,
             [
                 (claim, _point(claim, claim.vector, cold=bool(claim.record.cold)))
-                for claim in claims
-                if claim.vector is not None and claim.record.status is not Status.DELETED
+                for claim in live
+                if claim.vector is not None and claim.record.adapter_version == version
             ],
         )
+        if any(claim.record.adapter_version != version for claim in live):
+            # Of a worker that still serves another adapter, or retried where it died before this one: another space.
+            items = self._store.requeue(Stage.ENCODE, adapter_version=version)
+            _log.warning("to be encoded for another adapter", extra={"items": items, "adapter_version": version})
         return len(claims)
 
     def _claim(self, stage: Stage) -> list[Claim]:

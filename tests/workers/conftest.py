@@ -46,11 +46,13 @@ class Works:
 
 @pytest.fixture
 def build(store: ItemStore, index: VectorIndex) -> Callable[..., Works]:
-    def make(open_text: Callable[[], WordCounter] | None = None, **changes: Any) -> Works:
+    def make(
+        open_text: Callable[[], WordCounter] | None = None, adapter: SideBySide | None = None, **changes: Any
+    ) -> Works:
         words, telemetry = WordCounter(), Telemetry()
         models = Models(open_text or (lambda: words), MeanColour)
         pictures = PictureReader(Fetcher(), max_bytes=100_000, max_pixels=1_000_000)
-        encoder = BatchEncoder(cast(ServedAdapter, SideBySide()), models, pictures)
+        encoder = BatchEncoder(cast(ServedAdapter, adapter or SideBySide()), models, pictures)
         parts: dict[str, Any] = {
             "store": store, "index": index, "encoder": encoder, "telemetry": telemetry, "batch": 8, "lease_s": 60.0,
             "max_attempts": 3,

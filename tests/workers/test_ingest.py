@@ -13,7 +13,7 @@ from coldstart.entities import Item
 from coldstart.errors import Unavailable
 from coldstart.index import Point, VectorIndex
 from tests.workers.conftest import Works
-from tests.workers.toy import WordCounter, draft, picture
+from tests.workers.toy import SideBySide, WordCounter, draft, picture
 
 NOT_FINITE = "bad: the vector holds NaN or an infinite number. Check the encoder or the import"
 
@@ -229,6 +229,20 @@ def test_without_the_index_encoded_items_are_passed_on(build: Callable[..., Work
     assert applying.store.get("a").status is Status.RETRIEVABLE
     assert applying.index.fetch(["a"])["a"].payload["cold"] is True
     assert applying.words.batches == []
+
+
+def test_a_vector_of_another_adapter_is_never_written_but_encoded_again(build: Callable[..., Works]) -> None:
+    """Of a worker that was not restarted with the service; the two spaces may well have the same width."""
+    former, present = build(index=None, adapter=SideBySide("former")), build()
+    former.store.accept([draft("a"), draft("gone")])
+    former.ingestor.encode_due()
+    former.store.delete("gone")
+    assert present.ingestor.apply_due() == 2
+    assert present.index.count() == 0
+    assert (present.store.get("a").status, present.store.get("gone").status) == (Status.PENDING, Status.DELETED)
+    drain(present)
+    assert (present.store.get("a").status, present.store.get("a").adapter_version) == (Status.RETRIEVABLE, "toy")
+    assert present.index.count() == 1
 
 
 def test_two_ingestors_share_the_work_without_doing_it_twice(build: Callable[..., Works]) -> None:

@@ -56,11 +56,12 @@ class Served:
     cold: Mask
 
 
+@dataclass(frozen=True)
 class SideBySide:
     """Serves [text, image], D = 5. A text that counts tea 7 times becomes a vector that is not finite."""
 
-    version = "toy"
-    dim = 5
+    version: str = "toy"
+    dim: int = 5
 
     def serve(self, item_ids: Sequence[ExternalId], text: Matrix, image: Matrix, present: Mask) -> Served:
         vectors = np.hstack([text, image])
