@@ -68,10 +68,11 @@ def fit(
         )
     warm = _warm_rows(contents, hidden)
     if len(warm) < 2:
+        held = f", the {len(hidden)} aside that tune the adapter" if len(hidden) else ""
         raise InvalidInput(
-            f"only {len(warm)} of the backbone's items have a text or a picture",
+            f"only {len(warm)} of the backbone's items have a text or a picture{held}",
             subject="adapter",
-            remedy="Check that the item ids of the catalogue are those of the backbone",
+            remedy="Give more items of the data set texts or pictures, or more items clicks",
         )
     centering = Centering.fit(contents.take(warm), image_dim=config.image_dim)
     parameters = initial_parameters(

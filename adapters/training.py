@@ -75,6 +75,7 @@ def train_adapter(
     Conflict
         If the backbone's bytes changed, which nothing here may do.
     """
+    _require_something_to_learn(backbone, contents)
     config = config or AdapterConfig()
     before = backbone.sha256
     if validation is None:
@@ -97,6 +98,21 @@ def train_adapter(
     if before != after:
         raise Conflict("the backbone changed under the training of its adapter", subject=before, remedy="Report this")
     return Trained(reveal(adapter), tuple(curve), before, after)
+
+
+def _require_something_to_learn(backbone: FrozenBackbone, contents: Contents) -> None:
+    if backbone.clicks.nnz == 0:
+        raise InvalidInput(
+            "the backbone came without interactions, and an adapter learns from them",
+            subject="adapter",
+            remedy="Import it again with --interactions",
+        )
+    if not contents.present.any():
+        raise InvalidInput(
+            "none of the backbone's items has a text or a picture",
+            subject="adapter",
+            remedy="Give the items of the data set titles, texts or pictures that can be read",
+        )
 
 
 def _descend(

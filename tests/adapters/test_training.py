@@ -63,8 +63,14 @@ def test_a_backbone_that_came_without_its_clicks_teaches_nothing(world: World) -
     silent = replace(world.backbone, clicks=csr_matrix(world.backbone.clicks.shape, dtype=np.float32))
     likes = csr_matrix((world.user_group[:, None] == world.cold_group[None]).astype(np.float32))
     validation = Validation(world.cold, np.full(len(world.cold), -1), likes)
-    with pytest.raises(InvalidInput, match="no click on any of the backbone's items with a text or a picture"):
+    with pytest.raises(InvalidInput, match=r"came without interactions.* --interactions"):
         train_adapter(silent, world.contents, config=CONFIG, validation=validation)
+
+
+def test_a_catalogue_without_any_content_teaches_nothing(world: World) -> None:
+    bare = replace(world.contents, present=np.zeros_like(world.contents.present))
+    with pytest.raises(InvalidInput, match="none of the backbone's items has a text or a picture"):
+        train_adapter(world.backbone, bare, config=CONFIG)
 
 
 def test_divergence_is_named(world: World) -> None:
