@@ -1,6 +1,7 @@
 """The arithmetic of lists and queries. Pure and deterministic."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import nsmallest
 from itertools import islice
 from typing import TypeVar
 
@@ -46,16 +47,13 @@ def by_cosine(query: Vector, candidates: Matrix) -> tuple[Rows, Vector]:
     return order, cosines[order]
 
 
-def total_clicks(trained: Mapping[str, int], reported: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Clicks of each item, those of the training and those reported since, most first and then by id.
+def most_clicked(clicks: Mapping[str, int], limit: int) -> dict[str, int]:
+    """The ``limit`` items with the most clicks, most first and then by id.
 
-    >>> total_clicks({"a": 3, "b": 5}, [("a", 2), ("new", 9)])
-    {'new': 9, 'a': 5, 'b': 5}
+    >>> most_clicked({"b": 5, "c": 9, "a": 5}, 2)
+    {'c': 9, 'a': 5}
     """
-    counts = dict(trained)
-    for item_id, clicks in reported:
-        counts[item_id] = counts.get(item_id, 0) + clicks
-    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+    return dict(nsmallest(limit, clicks.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def interleave(first: Sequence[T], second: Sequence[T], *, every: int) -> list[T]:

@@ -11,7 +11,7 @@ import numpy as np
 from coldstart.catalog import ItemStore, Status
 from coldstart.entities import ExternalId
 from coldstart.index import Hit, VectorIndex
-from coldstart.recommend.mixing import interleave, total_clicks
+from coldstart.recommend.mixing import interleave, most_clicked
 from coldstart.vectors import Matrix
 
 KEEP_S = 3.0
@@ -51,6 +51,7 @@ class ShelfKeeper:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._index, self._trained, self._clock = store, index, trained_clicks, clock
+        self._favourites = most_clicked(trained_clicks, POPULAR_POOL)
         self._making = threading.Lock()
         self._shelf = Shelf((), {}, np.empty((0, index.dim), dtype=np.float32))
         self._made_at = -math.inf
@@ -70,8 +71,10 @@ class ShelfKeeper:
 
     def _make(self) -> Shelf:
         reported = self._store.popular(limit=POPULAR_POOL, since=time.time() - EVENTS_WINDOW_S)
-        clicks = total_clicks(self._trained, reported)
-        popular = list(clicks)[:POPULAR_POOL]
+        # Reports add to an item's clicks, so what is among the most clicked was so in training or is reported.
+        added = {item_id: self._trained.get(item_id, 0) + times for item_id, times in reported}
+        clicks = self._favourites | added
+        popular = list(most_clicked(clicks, POPULAR_POOL))
         fresh = [
             record.item.item_id
             for record in self._store.list_items(limit=FRESH_POOL, status=Status.RETRIEVABLE)
