@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _TTR = (0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
-CHATTY = ("alembic", "celery", "httpcore", "httpx", "kombu", "sentence_transformers")
+CHATTY = ("alembic", "celery", "httpcore", "httpx", "kombu", "sentence_transformers", "uvicorn")
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1000)
 
 

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
@@ -82,7 +83,8 @@ def loading(runtime: "Runtime", dataset: "Dataset | None") -> Iterator[None]:
 
     def load() -> None:
         try:
-            runtime.seed(dataset, stopping=stopping.is_set)
+            seeded = runtime.seed(dataset, stopping=stopping.is_set)
+            _log.info("catalogue loaded", extra=asdict(seeded))
         except Exception:
             _log.exception("the catalogue was not loaded", extra={"dataset": dataset.name if dataset else None})
 

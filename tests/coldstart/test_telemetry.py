@@ -48,6 +48,7 @@ def test_an_exception_is_part_of_its_line() -> None:
 def test_libraries_that_report_every_step_keep_to_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("INFO")
     logging.getLogger("celery.worker.strategy").info("task received")
+    logging.getLogger("uvicorn.error").info("Waiting for application startup.")
     logging.getLogger("workers.ingest").info("encoded")
     assert [json.loads(text)["message"] for text in capsys.readouterr().err.splitlines()] == ["encoded"]
 
