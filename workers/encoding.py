@@ -76,18 +76,18 @@ class BatchEncoder:
 
     def encode(self, contents: Sequence[Content]) -> list[Encoded]:
         """The outcome for each; raises `InvalidInput` where one of them is no use, naming it."""
-        for content in contents:
-            if content.text is None and content.picture is None:
-                raise InvalidInput(
-                    f"the item has neither a text nor a usable picture ({content.picture_error or 'none was sent'})",
-                    subject=content.item_id,
-                    remedy="Send it again with a title, a text or a picture",
-                )
         with self._turn:
             text, has_text = embed(self._models.text.get(), [content.text for content in contents])
             image, has_image = embed(self._models.image.get(), [content.picture for content in contents])
         present = np.stack([has_text, has_image], axis=1)
         outcomes = serve(self._adapter, [content.item_id for content in contents], text, image, present)
+        for content, outcome in zip(contents, outcomes, strict=True):
+            if content.text is None and content.picture is None and outcome.cold:
+                raise InvalidInput(
+                    f"the item has neither a text nor a usable picture ({content.picture_error or 'none was sent'})",
+                    subject=content.item_id,
+                    remedy="Send it again with a title, a text or a picture",
+                )
         return [
             replace(outcome, version=content.claim.record.version, picture_error=content.picture_error)
             for outcome, content in zip(outcomes, contents, strict=True)

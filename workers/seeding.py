@@ -82,8 +82,8 @@ def _bring_in(
         for item in part
         if item.item_id not in known or (dataset is not None and _is_bare(known[item.item_id]))
     ]
-    embedded = [draft for draft in fresh if _any(stored.get(draft.item.item_id))]
-    due = [draft for draft in fresh if not _any(stored.get(draft.item.item_id))]
+    embedded = [draft for draft in fresh if _is_embedded(draft, stored.get(draft.item.item_id))]
+    due = [draft for draft in fresh if not _is_embedded(draft, stored.get(draft.item.item_id))]
     pairs = _encode(adapter, embedded, [stored[draft.item.item_id] for draft in embedded])
     served, queued = store.accept_encoded(pairs, priority=PRIORITY), store.accept(due, priority=PRIORITY)
     overtaken = sum(isinstance(answer, Conflict) for answer in (*served, *queued))
@@ -132,5 +132,9 @@ def _stack(vectors: Sequence[Vector | None], dim: int) -> tuple[Matrix, Mask]:
     return np.stack(rows), np.array([vector is not None for vector in vectors])
 
 
-def _any(embeddings: Embeddings | None) -> bool:
-    return embeddings is not None and (embeddings.text is not None or embeddings.image is not None)
+def _is_embedded(draft: Draft, embeddings: Embeddings | None) -> bool:
+    """Whether encoding would add nothing to what the adapter holds of the item: it holds some, or there is nothing."""
+    if embeddings is None:
+        return False
+    bare = draft.item == Item(draft.item.item_id, "") and draft.picture is None
+    return bare or embeddings.text is not None or embeddings.image is not None

@@ -95,6 +95,14 @@ def test_an_item_with_nothing_to_encode_is_dead_with_the_reason(build: Callable[
     assert works.store.get("a").status is Status.RETRIEVABLE
 
 
+def test_an_item_that_the_backbone_knows_needs_no_content(works: Works) -> None:
+    """Its frozen vector says more than any text could."""
+    works.store.accept([draft("warm", ""), draft("a")])
+    works.ingestor.encode_due()
+    warm = works.store.get("warm")
+    assert (warm.status, warm.cold, warm.modalities) == (Status.RETRIEVABLE, False, ())
+
+
 @pytest.mark.parametrize(
     "title",
     ["poison", "tea " * 7, "tea " * 8],

@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
+from adapters.content import Contents
 from adapters.serving import ServedAdapter
 from coldstart.catalog import Draft, ItemRecord, ItemStore, Status
 from coldstart.entities import Item
@@ -60,6 +62,20 @@ def test_what_was_deleted_stays_deleted(store: ItemStore, adapter: ServedAdapter
     assert seeded == Seeded(embedded=ITEMS - 2, known=2)
     assert store.counts()[Status.DELETED] == 2
     assert store.get("tea-2").item.title == "Oolong"
+
+
+def test_an_item_without_any_content_comes_in_by_its_frozen_vector(
+    store: ItemStore, adapter: ServedAdapter, shop: Shop
+) -> None:
+    inner = adapter.adapter
+    contents = Contents(
+        inner.contents.text, inner.contents.image, inner.contents.present & (np.arange(ITEMS) > 0)[:, None]
+    )
+    silent = ServedAdapter(replace(adapter.artifact, adapter=replace(inner, contents=contents)))
+    assert seed(store, silent) == Seeded(embedded=ITEMS)
+    assert (store.get("tea-0").modalities, store.get("tea-0").cold) == ((), False)
+    # A data set that has more to say of it is heard.
+    assert seed(store, silent, shop.dataset) == Seeded(embedded=ITEMS - 1, due=1)
 
 
 def test_an_item_that_no_store_takes_keeps_none_out(
