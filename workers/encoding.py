@@ -82,16 +82,24 @@ class BatchEncoder:
         present = np.stack([has_text, has_image], axis=1)
         outcomes = serve(self._adapter, [content.item_id for content in contents], text, image, present)
         for content, outcome in zip(contents, outcomes, strict=True):
-            if content.text is None and content.picture is None and outcome.cold:
-                raise InvalidInput(
-                    f"the item has neither a text nor a usable picture ({content.picture_error or 'none was sent'})",
-                    subject=content.item_id,
-                    remedy="Send it again with a title, a text or a picture",
-                )
+            if outcome.cold and not any(outcome.gates.values()):
+                raise _mute(content)
         return [
             replace(outcome, version=content.claim.record.version, picture_error=content.picture_error)
             for outcome, content in zip(outcomes, contents, strict=True)
         ]
+
+
+def _mute(content: Content) -> InvalidInput:
+    """Nothing is known of the item that the adapter could listen to."""
+    match content.text, content.picture:
+        case None, None:
+            what = f"the item has neither a text nor a usable picture ({content.picture_error or 'none was sent'})"
+        case None, _:
+            what = "the item has a picture alone, and the adapter was not trained on pictures"
+        case _:
+            what = "the item has no usable picture, and the adapter was not trained on texts"
+    return InvalidInput(what, subject=content.item_id, remedy="Send it again with a title, a text or a picture")
 
 
 def serve(

@@ -12,8 +12,9 @@ from coldstart.encoders.fetch import Fetcher
 from coldstart.entities import Item
 from coldstart.errors import Unavailable
 from coldstart.index import Point, VectorIndex
+from coldstart.vectors import Mask, Matrix
 from tests.workers.conftest import Works
-from tests.workers.toy import SideBySide, WordCounter, draft, picture
+from tests.workers.toy import Served, SideBySide, WordCounter, draft, picture
 
 NOT_FINITE = "bad: the vector holds NaN or an infinite number. Check the encoder or the import"
 
@@ -93,6 +94,24 @@ def test_an_item_with_nothing_to_encode_is_dead_with_the_reason(build: Callable[
     assert "neither a text nor a usable picture" in empty.error
     assert "not a picture" in empty.error
     assert works.store.get("a").status is Status.RETRIEVABLE
+
+
+def test_an_item_with_nothing_that_the_adapter_knows_how_to_read_is_dead_with_the_reason(
+    build: Callable[..., Works],
+) -> None:
+    class Reader(SideBySide):
+        """Trained on texts alone."""
+
+        def serve(self, item_ids: Sequence[str], text: Matrix, image: Matrix, present: Mask) -> Served:
+            return super().serve(item_ids, text, 0 * image, present & [True, False])
+
+    works = build(max_attempts=1, adapter=Reader())
+    works.store.accept([draft("poster", "", image=picture()), draft("film", image=picture())])
+    works.ingestor.encode_due()
+    assert works.store.get("film").status is Status.RETRIEVABLE
+    poster = works.store.get("poster")
+    assert poster.status is Status.DEAD
+    assert "adapter was not trained on pictures" in str(poster.error)
 
 
 def test_an_item_that_the_backbone_knows_needs_no_content(works: Works) -> None:
