@@ -20,7 +20,8 @@ from coldstart.vectors import Vector, require_finite
 
 _log = logging.getLogger(__name__)
 
-RECENT_EVENTS = 50
+# The latest events place a reader; many more keep what they met from being shown again.
+RECENT_EVENTS, MET_EVENTS = 50, 1000
 # The inner product favours long vectors, cosine does not: candidates for it are taken from further down the list.
 SIMILAR_POOL = 5
 
@@ -73,7 +74,7 @@ class Recommender:
         self._keeper = ShelfKeeper(store, index, trained_clicks)
 
     def recommend(self, request: Request) -> RecommendationList:
-        """The best items for the request, without those the user has met.
+        """The best items for the request, without those the user has met in training or in the last 1,000 events.
 
         Only a request with preferences takes longer than a query: it runs the text encoder.
         """
@@ -139,16 +140,15 @@ class Recommender:
 
     def _clicks(self, request: Request, evidence: Evidence) -> list[Vector]:
         """Served vectors of the clicked items, newest first: those of the request, then those of recent events."""
-        recent: list[ExternalId] = []
+        met: list[ExternalId] = []
         if request.user_id is not None:
             try:
-                events = self._store.recent_events(request.user_id, limit=RECENT_EVENTS)
-                recent = distinct(event.item_id for event in events)
+                met = [event.item_id for event in self._store.recent_events(request.user_id, limit=MET_EVENTS)]
             except Unavailable as error:
                 _log.warning("recent events not used", extra={"user_id": request.user_id, "error": str(error)})
                 evidence.degraded = True
-        evidence.seen.extend(recent)
-        clicked = distinct([*request.clicked, *recent])
+        evidence.seen.extend(met)
+        clicked = distinct([*request.clicked, *met[:RECENT_EVENTS]])
         if not clicked:
             return []
         points = self._index.fetch(clicked)

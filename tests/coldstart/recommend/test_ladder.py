@@ -71,6 +71,13 @@ def test_clicks_of_a_new_user_place_them(shop: Recommender, store: ItemStore) ->
     assert answer.rows[0].reason == "is close to 1 recent click"
 
 
+def test_what_was_met_long_ago_moves_nobody_and_is_not_shown_again(shop: Recommender, store: ItemStore) -> None:
+    click(store, "bob", "assam", *["lungo"] * 60, now=time.time)
+    answer = shop.recommend(Request(user_id="bob", limit=6))
+    assert answer.rows[0].reason == "is close to 1 recent click"
+    assert not {"assam", "lungo"} & set(ids(answer))
+
+
 def test_clicked_items_of_the_request_count_and_unknown_ones_are_named(shop: Recommender) -> None:
     answer = shop.recommend(Request(clicked=("lungo", "no-such-item", "ristretto"), limit=1))
     assert ids(answer) == ["new-coffee"]
