@@ -46,13 +46,6 @@ class Conflict(ColdstartError):
     title = "Conflict"
 
 
-class TooLarge(ColdstartError):
-    """The body or a part of it is over a limit."""
-
-    status = 413
-    title = "Too large"
-
-
 class Unavailable(ColdstartError):
     """A part that the answer needs is missing, starting or overloaded."""
 

@@ -65,7 +65,10 @@ def demo(
         pass
     finally:
         service.terminate()
-        service.wait(timeout=30)
+        try:
+            service.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            service.kill()
 
 
 def _write_shop(folder: Path) -> None:
