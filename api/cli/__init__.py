@@ -24,8 +24,13 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except ColdstartError as error:
-            print(f"coldstart: {error}", file=sys.stderr)
-            raise typer.Exit(2) from None
+            message = str(error)
+        except OSError as error:
+            if error.filename is None:  # not about a path: nothing that the user named
+                raise
+            message = f"{error.filename}: {error.strerror}. Name another path, or check its owner and its disk"
+        print(f"coldstart: {message}", file=sys.stderr)
+        raise typer.Exit(2)
 
 
 app = typer.Typer(

@@ -32,10 +32,12 @@ def demo(
     Everything is written below the data folder, and what is there already is used again.
     """
     from api.cli.offline import console
+    from api.cli.serve import listen
     from coldstart.backbones import FrozenBackbone
     from coldstart.dataset import read_dataset
     from coldstart.splits import read_split
 
+    listen(settings.host, settings.port).close()  # what would be refused after minutes of work is refused now
     started = time.perf_counter()
     shop = settings.data_dir / "sample-shop"
     _write_shop(shop)

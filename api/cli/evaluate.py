@@ -1,8 +1,9 @@
 """``coldstart evaluate``: how good the lists are on held-out data."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -18,7 +19,9 @@ Kind = Literal["lightgcn", "neumf", "als"]
 def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder with items.* and interactions.*")],
     split: Annotated[str | None, typer.Option(help="Published split: a folder below DATA/splits")] = None,
-    cold_fraction: Annotated[float | None, typer.Option(help="Or: share of the items to hold out as cold")] = None,
+    cold_fraction: Annotated[
+        float | None, typer.Option(help="Or: share of the items to hold out as cold; .2 without either")
+    ] = None,
     cold_after: Annotated[str | None, typer.Option(help="Or: items first met at or after this time are cold")] = None,
     backbone: Annotated[Kind, typer.Option(help="Which backbone to train")] = "lightgcn",
     modalities: Annotated[str, typer.Option(help="text, image, or text,image; auto: what the data has")] = "auto",
@@ -33,12 +36,14 @@ def evaluate(
     items alone, warm items alone and all together, beside the backbone alone and popularity.
     """
     from adapters.evaluation import Evaluation, run_seed
-    from api.cli.offline import console, embed, open_encoders, parse_modalities, remark_epoch, write_json
+    from api.cli.offline import console, embed, make_room, open_encoders, parse_modalities, remark_epoch
     from coldstart.backbones.training import train_backbone
     from coldstart.dataset import read_dataset
     from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL
     from coldstart.settings import load_settings
 
+    if json_file is not None:
+        make_room(json_file)
     settings = load_settings()
     dataset = read_dataset(data)
     chosen = _split(dataset, split, cold_fraction, cold_after)
@@ -63,7 +68,7 @@ def evaluate(
     result = Evaluation(dataset.name, chosen.name, names, backbone, tuple(runs), encode_seconds)
     _print(result)
     if json_file is not None:
-        write_json(json_file, json.dumps(result.document(), indent=1))
+        json_file.write_text(json.dumps(result.document(), indent=1))
 
 
 def _split(dataset: "Dataset", name: str | None, fraction: float | None, after: str | None) -> "Split":
@@ -84,12 +89,14 @@ def _split(dataset: "Dataset", name: str | None, fraction: float | None, after: 
 def _print(result: "Evaluation") -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from adapters.evaluation import METRICS
     from coldstart.evaluation.protocols import LISTS
 
     last = result.runs[-1]
-    table = Table(title=f"{result.dataset}, split {result.split}, {'+'.join(result.modalities)}, {result.backbone}")
+    title = f"{result.dataset}, split {result.split}, {'+'.join(result.modalities)}, {result.backbone}"
+    table = Table(title=Text(title, style="italic"))  # a folder's name may look like markup
     table.add_column("")
     for name in LISTS:
         table.add_column(f"{name}\n{' / '.join(METRICS)}")
@@ -103,10 +110,16 @@ def _print(result: "Evaluation") -> None:
     out = Console()
     out.print(table)
     share = last.adapter_parameters / last.backbone_parameters
+    seconds = cast("dict[str, float]", result.document()["seconds"])
     out.print(
         f"adapter: {last.adapter_parameters:,} trained parameters, {share:.1%} of the backbone's "
-        f"{last.backbone_parameters:,}; mean gates of the cold items {last.gates}"
-    )
-    out.print(f"backbone sha256 before {last.sha256_before}\n                 after {last.sha256_after}")
-    document = result.document()
-    out.print(f"seconds {document['seconds']}, {len(result.runs)} seed(s), mean ± standard deviation over seeds")
+        f"{last.backbone_parameters:,}; mean gates of the cold items: {_listed(last.gates)}",
+        f"backbone sha256 before {last.sha256_before}",
+        f"                 after {last.sha256_after}",
+        f"seconds: {_listed(seconds)}; {len(result.runs)} seed(s), mean ± standard deviation over seeds",
+        sep="\n", soft_wrap=True, highlight=False,
+    )  # fmt: skip
+
+
+def _listed(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in figures.items())

@@ -116,10 +116,11 @@ def remark_epoch(number: int, loss: float, ndcg: float, kept: bool) -> None:
     console.print(f"  adapter epoch {number}: loss {loss:.4f}, cold ndcg@20 {ndcg:.4f}{' (kept)' if kept else ''}")
 
 
-def write_json(path: Path, text: str) -> None:
-    """Write a result file, making its folder."""
+def make_room(path: Path) -> None:
+    """Make the folder of a result file, before minutes go into what is written there."""
+    if path.is_dir():
+        raise InvalidInput("this is a folder", subject=str(path), remedy="Name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
 
 
 def train_artifact(

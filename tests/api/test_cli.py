@@ -95,6 +95,24 @@ def test_a_port_in_use_says_what_to_do(tmp_path: Path) -> None:
             listen(*taken.getsockname())
 
 
+def test_a_demo_that_could_not_be_served_is_refused_before_the_work(tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        result = Run(app, ["demo", "--data-dir", str(tmp_path / "shop"), "--port", str(taken.getsockname()[1])])
+    assert result.exit_code == 2 and "in use" in result.stderr
+    assert not (tmp_path / "shop").exists()
+
+
+def test_a_path_that_cannot_be_used_is_one_line(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    for arguments in (
+        ["serve", "--port", "0", "--adapter", str(shop.artifact), "--data-dir", str(tmp_path / "taken")],
+        ["evaluate", str(shop.data), "--json", str(tmp_path)],
+        ["evaluate", str(shop.data), "--json", str(tmp_path / "taken" / "result.json")],
+    ):
+        result = Run(app, arguments)
+        assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1 and str(tmp_path) in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "env", "words"),
     [
