@@ -114,14 +114,14 @@ def load_artifact(folder: Path, *, backbone: Path | None = None) -> Artifact:
         for name, content in ((WEIGHTS_FILE, weights), (CONTENTS_FILE, contents)):
             if _sha256(content) != wanted[name]:
                 raise _damaged(folder, name)
-        place = backbone or (folder / document["backbone"]["path"])
-        frozen = FrozenBackbone.load(Path(os.path.normpath(place)))
+        place = Path(os.path.normpath(backbone or folder / document["backbone"]["path"]))
+        frozen = FrozenBackbone.load(place)
         if frozen.sha256 != document["backbone"]["sha256"]:
             raise Conflict(
                 f"the adapter was trained on the backbone {document['backbone']['sha256'][:12]}, "
                 f"but {place} holds {frozen.sha256[:12]}",
                 subject=str(folder),
-                remedy="Train the adapter again on this backbone, or name the right one",
+                remedy="Train the adapter again on this backbone, or name the right one with --backbone",
             )
         adapter = _assemble(document, frozen, load(weights), load(contents))
         names = {name: EncoderName(**document["encoders"][name]) for name in ("text", "image")}

@@ -78,7 +78,7 @@ def locate_text(name: str) -> Path:
     except (OSError, ValueError) as error:
         raise Unavailable(
             f"the text encoder is neither in the cache {constants.HF_HUB_CACHE} nor to be had from "
-            f"{constants.ENDPOINT}/{repository}: {error}",
+            f"{constants.ENDPOINT}/{repository}: {str(error).partition(chr(10))[0].rstrip('.')}",
             subject=name,
             remedy="Check the name and the network, or give the path of a folder that holds the model",
         ) from error
