@@ -180,13 +180,19 @@ def test_what_is_missing_or_refused_is_said_in_sentences(visit: Callable[..., Pa
     page.get_by_role("button", name="Post", exact=True).click()
     expect(page.locator("#post-problem")).to_contain_text("The item needs a title")
     expect(page.get_by_label("Title", exact=True)).to_be_focused()
+    expect(page.locator("[aria-invalid=true]")).to_have_count(1)
     page.get_by_label("Title", exact=True).fill("\x07")  # nothing to the service, something to the page
+    expect(page.locator("[aria-invalid=true]")).to_have_count(0)
     page.get_by_role("button", name="Post", exact=True).click()
     expect(page.locator("#post-problem")).to_have_text(re.compile(r"Invalid input.*printable character\. \w.*\."))
     page.get_by_role("link", name="Try a user").click()
+    page.get_by_label("User id").fill("nobody at all")
+    ask(page)
+    expect(page.locator(".answer")).to_contain_text("Nothing is known of this user")
     page.get_by_role("radio", name="A sentence").check(force=True)
     page.get_by_role("button", name="Recommend", exact=True).click()
     expect(page.locator("#try-problem")).to_contain_text("What would they like?")
+    expect(page.locator(".answer")).to_have_count(0)
 
 
 def test_service_that_is_gone_is_told_so(visit: Callable[..., Page]) -> None:

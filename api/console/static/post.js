@@ -125,6 +125,7 @@ form.addEventListener("submit", async (event) => {
     setBusy(false);
   }
 });
+title.addEventListener("input", () => title.removeAttribute("aria-invalid"));
 byId("attribute-add").addEventListener("click", () => addAttribute().querySelector("input").focus());
 addAttribute("category");
 addAttribute("price");

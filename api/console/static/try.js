@@ -43,7 +43,10 @@ async function submit(event) {
   const turn = ++latest;
   const asked = query();
   showProblem(byId("try-problem"), asked ? null : MISSING[kind()]);
-  if (!asked) return;
+  if (!asked) {
+    byId("try-result").replaceChildren(); // a list that is still there would look like the answer
+    return;
+  }
   try {
     const started = performance.now();
     const answer = await api.recommend({ ...asked, limit: LIST_LENGTH });
@@ -52,6 +55,8 @@ async function submit(event) {
     if (turn !== latest) return; // asked again meanwhile
     byId("try-result").replaceChildren(el("section", { class: "answer" },
       el("p", {}, "Answered from ", el("b", {}, answer.strategy.replaceAll("+", " + ")), ` in ${duration(took)}`),
+      asked.user_id && answer.strategy === "popular" &&
+        el("p", { class: "note" }, "Nothing is known of this user: this is what is popular and what is new."),
       answer.degraded && el("p", { class: "note" }, "A part of the question went unused: what it needs did not answer."),
       answer.ignored.length > 0 && el("p", { class: "note" }, `Not retrievable, so unused: ${answer.ignored.join(", ")}.`),
       el("ol", { class: "ranked" }, rows.map((found, index) => row(found, index + 1)))));
