@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from api.cli.options import with_settings
+from coldstart.settings import Settings
+
 if TYPE_CHECKING:
     from adapters.evaluation import Evaluation
     from coldstart.dataset import Dataset
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
 Kind = Literal["lightgcn", "neumf", "als"]
 
 
+@with_settings("cache_dir", "image_hosts", "encoder_runtime", "threads")
 def evaluate(
+    settings: Settings,
     data: Annotated[Path, typer.Argument(help="Folder with items.* and interactions.*")],
     split: Annotated[str | None, typer.Option(help="Published split: a folder below DATA/splits")] = None,
     cold_fraction: Annotated[
@@ -40,11 +45,9 @@ def evaluate(
     from coldstart.backbones.training import train_backbone
     from coldstart.dataset import read_dataset
     from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL
-    from coldstart.settings import load_settings
 
     if json_file is not None:
         make_room(json_file)
-    settings = load_settings()
     dataset = read_dataset(data)
     chosen = _split(dataset, split, cold_fraction, cold_after)
     names = parse_modalities(modalities, dataset)

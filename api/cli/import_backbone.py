@@ -5,8 +5,13 @@ from typing import Annotated
 
 import typer
 
+from api.cli.options import with_settings
+from coldstart.settings import Settings
 
+
+@with_settings("data_dir")
 def import_backbone(
+    settings: Settings,
     users: Annotated[Path, typer.Option(help="User vectors with ids: npz, parquet or safetensors")],
     items: Annotated[Path, typer.Option(help="Item vectors with ids, of the same width")],
     interactions: Annotated[Path | None, typer.Option(help="What it was trained on: user_id, item_id")] = None,
@@ -20,9 +25,8 @@ def import_backbone(
     """Freeze external vectors as a backbone; the inner product of a user's and an item's vector is the score."""
     from api.cli.offline import print_backbone
     from coldstart.backbones import external
-    from coldstart.settings import load_settings
 
     imported = external.import_backbone(users, items, interactions=interactions, user_ids=user_ids, item_ids=item_ids)
-    folder = out or load_settings().backbone_dir
+    folder = out or settings.backbone_dir
     imported.save(folder)
     print_backbone(imported, folder, as_json=as_json)

@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from api.cli.options import with_settings
+from coldstart.settings import Settings
+
 train = typer.Typer(help="Train a backbone on clicks, or an adapter on a frozen backbone.", no_args_is_help=True)
 
 Data = Annotated[Path, typer.Argument(help="Folder with items.* and interactions.*")]
@@ -15,7 +18,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON
 
 
 @train.command()
+@with_settings("data_dir")
 def backbone(
+    settings: Settings,
     data: Data,
     kind: Annotated[Literal["lightgcn", "neumf", "als"], typer.Option(help="Which backbone to train")] = "lightgcn",
     split: SplitName = None,
@@ -27,7 +32,6 @@ def backbone(
     from api.cli.offline import console, print_backbone
     from coldstart.backbones.training import train_backbone
     from coldstart.dataset import read_dataset
-    from coldstart.settings import load_settings
     from coldstart.splits import read_split
 
     dataset = read_dataset(data)
@@ -37,13 +41,15 @@ def backbone(
         chosen.warm_val if chosen is not None and len(chosen.warm_val) else None,
         seed=seed, progress=console.is_terminal,
     )  # fmt: skip
-    folder = out or load_settings().backbone_dir
+    folder = out or settings.backbone_dir
     trained.save(folder)
     print_backbone(trained, folder, as_json=as_json)
 
 
 @train.command()
+@with_settings("data_dir", "cache_dir", "image_hosts", "encoder_runtime", "threads")
 def adapter(
+    settings: Settings,
     data: Data,
     backbone: Annotated[Path | None, typer.Option(help="Frozen backbone; default DATA_DIR/artifacts/backbone")] = None,
     split: SplitName = None,
@@ -61,10 +67,8 @@ def adapter(
     """
     from api.cli.offline import parse_modalities, print_result, remark, train_artifact
     from coldstart.dataset import read_dataset
-    from coldstart.settings import load_settings
     from coldstart.splits import read_split
 
-    settings = load_settings()
     dataset = read_dataset(data)
     made = train_artifact(
         dataset,
@@ -77,6 +81,6 @@ def adapter(
         image_model=image_model,
         seed=seed,
     )
-    command = ["coldstart", "serve", "--adapter", str(out or settings.adapter_dir), "--data", str(data)]
-    remark(f"serve it with: {shlex.join(command)}")
+    place = ["--data-dir", str(settings.data_dir)] if out is None else ["--adapter", str(out)]
+    remark(f"serve it with: {shlex.join(['coldstart', 'serve', *place, '--data', str(data)])}")
     print_result(made, as_json=as_json)

@@ -95,6 +95,19 @@ def test_a_port_in_use_says_what_to_do(tmp_path: Path) -> None:
             listen(*taken.getsockname())
 
 
+def test_what_is_trained_into_a_data_folder_is_what_is_served_from_it(shop: Shop, tmp_path: Path) -> None:
+    there = ["--data-dir", str(tmp_path / "data")]
+    trained = Run(app, ["train", "backbone", str(shop.data), "--json", *there])
+    frozen = json.loads(trained.stdout)
+    assert trained.exit_code == 0 and frozen["users"] == len(shop.dataset.users)
+    fitted = Run(app, ["train", "adapter", str(shop.data), "--json", *there])
+    made = json.loads(fitted.stdout)
+    assert made["backbone_sha256_before"] == made["backbone_sha256_after"] == frozen["sha256"]
+    assert f"coldstart serve --data-dir {tmp_path / 'data'} --data {shop.data}\n" in fitted.stderr
+    found = {line["subject"]: line for line in json.loads(Run(app, ["doctor", "--json", *there]).stdout)}
+    assert found["adapter"]["state"] == "ok" and made["version"] in found["adapter"]["what"]
+
+
 def test_a_demo_that_could_not_be_served_is_refused_before_the_work(tmp_path: Path) -> None:
     with listen("127.0.0.1", 0) as taken:
         result = Run(app, ["demo", "--data-dir", str(tmp_path / "shop"), "--port", str(taken.getsockname()[1])])
