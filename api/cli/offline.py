@@ -52,8 +52,9 @@ def open_encoders(
 ) -> tuple[TextEncoder | None, ImageEncoder | None]:
     """The encoders of the modalities; ``None`` for one that is left out."""
     options = _Options(runtime=settings.encoder_runtime, cache=settings.cache, threads=settings.threads)
-    text = open_text_encoder(text_model, **options) if "text" in modalities else None
-    image = open_image_encoder(image_model, **options) if "image" in modalities else None
+    with console.status("Opening the encoders: the first time they are exported, which takes a while"):
+        text = open_text_encoder(text_model, **options) if "text" in modalities else None
+        image = open_image_encoder(image_model, **options) if "image" in modalities else None
     return text, image
 
 

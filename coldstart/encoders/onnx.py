@@ -5,6 +5,7 @@ tokeniser or the input's form, and the fingerprint.
 """
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from coldstart.encoders.pixels import Pixels
 from coldstart.encoders.weights import digest, locate_text, parse_cnn, text_files
 from coldstart.errors import Unavailable
 from coldstart.vectors import Matrix, normalise
+
+_log = logging.getLogger(__name__)
 
 Kind = Literal["text", "image"]
 FORMAT = 1  # of the exported file; a change makes every export anew
@@ -51,6 +54,7 @@ def exported(kind: Kind, name: str, cache: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"the cache folder cannot be made: {error}", subject=str(cache)) from error
+    _log.info("exporting an encoder, once for this cache", extra={"encoder": name, "cache": str(cache)})
     run = subprocess.run(  # noqa: S603  # our own module, and arguments that no shell reads
         [sys.executable, "-m", "coldstart.encoders.export", kind, name, str(path)],
         cwd=Path(coldstart.__file__).parents[1],
