@@ -14,16 +14,21 @@ _PRIORS = (-3.0, -2.0, -1.0, 0.0, 1.0)
 _STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 _COLD_CONTENTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.4, 2.0)
 _WARM_CONTENTS = (0.0, 0.2, 0.35, 0.5, 0.7, 1.0)
+_WARM_NEIGHBOURS = (0.0, 0.15, 0.3)
 _COLD = (0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.1, 2.5)
 _MINIMUM_GAIN = 5e-4
 """A setting replaces its simpler neighbour only for more than the noise between two samples of users."""
+_WARM_GAIN = 2e-3
+"""The backbone's own list of warm items is changed only for a gain that a test part should show, too."""
 
 
-def best(candidates: Sequence[float], score: Callable[[float], float], *, start: float) -> float:
+def best(
+    candidates: Sequence[float], score: Callable[[float], float], *, start: float, gain: float = _MINIMUM_GAIN
+) -> float:
     """The candidate with the best score; ``start`` keeps its place unless it is clearly beaten."""
     scores = {value: score(value) for value in dict.fromkeys((start, *candidates))}
     top = max(scores, key=lambda value: scores[value])
-    return top if scores[top] > scores[start] + _MINIMUM_GAIN else start
+    return top if scores[top] > scores[start] + gain else start
 
 
 def calibrate_prior(adapter: Adapter, judge: Judge) -> Adapter:
@@ -48,27 +53,43 @@ def cold_score(adapter: Adapter, judge: Judge) -> float:
 
 
 def calibrate_scales(adapter: Adapter, judge: Judge) -> Adapter:
-    """Scalars of the cold side on the cold list, of the warm side on the warm list, and their ratio on both."""
-    cold = adapter.blocks(judge.validation.contents)
+    """Scalars of the cold side on the cold list, of the warm side on the warm list, and their ratio on both.
 
-    def choose(current: Adapter, name: str, grid: Sequence[float], score: Callable[[Adapter], float]) -> Adapter:
-        start = getattr(current.scales, name)
-        return current.with_scales(**{name: best(grid, lambda v: score(current.with_scales(**{name: v})), start=start)})
+    The warm side starts from the backbone's own list. Without held-out warm clicks it keeps the scalars it has.
+    """
+    cold = adapter.blocks(judge.validation.contents)
 
     def cold_list(changed: Adapter) -> float:
         return judge.cold(changed, changed.cold_vectors(cold))
 
-    adapter = choose(adapter, "cold_content", _COLD_CONTENTS, cold_list)
-    adapter = choose(adapter, "strength", _STRENGTHS, cold_list)
+    adapter = _choose(adapter, "cold_content", _COLD_CONTENTS, cold_list)
+    adapter = _choose(adapter, "strength", _STRENGTHS, cold_list)
     if not judge.has_warm:
         return adapter
     rows = np.arange(len(adapter.backbone.items))
     warm = adapter.blocks(adapter.contents, rows)
 
-    adapter = choose(
-        adapter, "warm_content", _WARM_CONTENTS, lambda changed: judge.warm(changed, changed.warm_vectors(rows, warm))
-    )
-    warm_vectors = adapter.warm_vectors(rows, warm)
-    return choose(
-        adapter, "cold", _COLD, lambda changed: judge.overall(changed, warm_vectors, changed.cold_vectors(cold))
-    )
+    def warm_list(changed: Adapter) -> float:
+        return judge.warm(changed, changed.warm_vectors(rows, warm))
+
+    adapter = adapter.with_scales(warm_content=0.0, warm_neighbours=0.0)
+    adapter = _choose(adapter, "warm_content", _WARM_CONTENTS, warm_list, gain=_WARM_GAIN)
+    adapter = _choose(adapter, "warm_neighbours", _WARM_NEIGHBOURS, warm_list, gain=_WARM_GAIN)
+    if len(judge.both_users) == 0:
+        return adapter
+    vectors = adapter.warm_vectors(rows, warm)
+    return _choose(adapter, "cold", _COLD, lambda changed: judge.overall(changed, vectors, changed.cold_vectors(cold)))
+
+
+def _choose(
+    adapter: Adapter,
+    name: str,
+    grid: Sequence[float],
+    score: Callable[[Adapter], float],
+    *,
+    gain: float = _MINIMUM_GAIN,
+) -> Adapter:
+    """The adapter with the best value of one scalar."""
+    start = getattr(adapter.scales, name)
+    value = best(grid, lambda each: score(adapter.with_scales(**{name: each})), start=start, gain=gain)
+    return adapter.with_scales(**{name: value})

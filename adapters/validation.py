@@ -93,7 +93,9 @@ class Judge:
         truth = csr_matrix(backbone.clicks.shape, dtype=np.float32) if truth is None else truth
         self._warm_truth = truth.multiply(self.warm_items[None, :]).tocsr()
         self._warm_truth.eliminate_zeros()
-        both = np.intersect1d(cold, np.flatnonzero(np.diff(self._warm_truth.indptr)))
+        warm = np.flatnonzero(np.diff(self._warm_truth.indptr))
+        self.warm_users = np.sort(rng.permutation(warm)[:_USERS])
+        both = np.intersect1d(cold, warm)
         self.both_users = np.sort(rng.permutation(both)[:_USERS])
         self.seen = backbone.clicks
 
@@ -103,7 +105,7 @@ class Judge:
 
     def warm(self, adapter: Adapter, items: Matrix) -> float:
         """NDCG@20 over the warm items [items, D] alone."""
-        users = self.both_users
+        users = self.warm_users
         return _ndcg(adapter.user_vectors(users), items, self._warm_truth[users], self.seen[users], self.warm_items)
 
     def overall(self, adapter: Adapter, warm: Matrix, cold: Matrix) -> float:
@@ -117,8 +119,8 @@ class Judge:
 
     @property
     def has_warm(self) -> bool:
-        """Whether warm and overall can be judged."""
-        return len(self.both_users) > 0
+        """Whether warm lists can be judged."""
+        return len(self.warm_users) > 0
 
 
 def _ndcg(

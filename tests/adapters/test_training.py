@@ -89,3 +89,13 @@ def test_clicks_that_the_backbone_missed_tune_cold_against_warm(world: World) ->
     judge = Judge(validation, world.backbone, seed=0)
     assert judge.has_warm and not judge.warm_items[validation.hidden].any()
     assert unseen_clicks(world.backbone, world.backbone.clicks) is None
+
+
+def test_warm_lists_stay_the_backbones_own_where_content_does_not_help(world: World) -> None:
+    """Held-out warm clicks that the frozen vectors rank first leave nothing to gain."""
+    scores = world.backbone.user_vectors @ world.backbone.item_vectors.T
+    unseen = np.where(world.backbone.clicks.toarray() > 0, -np.inf, scores)
+    perfect = csr_matrix((unseen >= np.sort(unseen, axis=1)[:, -5:-4]).astype(np.float32))
+    validation = hide_warm_items(world.backbone, world.contents, fraction=0.1, seed=0, warm_truth=perfect)
+    scales = train_adapter(world.backbone, world.contents, config=CONFIG, validation=validation).adapter.scales
+    assert (scales.warm_content, scales.warm_neighbours) == (0.0, 0.0)
