@@ -1,6 +1,7 @@
 """Vectors that another recommender learned, brought in with its own ids from npz, parquet or safetensors."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -99,8 +100,14 @@ def _from_npz(path: Path) -> tuple[list[ExternalId] | None, NDArray[np.generic]]
     with np.load(path, allow_pickle=False) as arrays:
         if "vectors" not in arrays:
             raise _error(path, f"there is no array 'vectors' among {sorted(arrays)}", "Save it under that name")
-        found = [str(each) for each in arrays["ids"].tolist()] if "ids" in arrays else None
-        return found, arrays["vectors"]
+        return (_names(path, arrays) if "ids" in arrays else None), arrays["vectors"]
+
+
+def _names(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> list[ExternalId]:
+    try:
+        return [str(each) for each in arrays["ids"].tolist()]
+    except ValueError:  # an array of Python objects, which would have to be unpickled
+        raise _error(path, "the ids are Python objects, which are not read", "Save ids.astype(str)") from None
 
 
 def _from_parquet(path: Path) -> tuple[list[ExternalId] | None, NDArray[np.generic]]:

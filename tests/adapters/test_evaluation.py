@@ -66,6 +66,7 @@ def split_of(world: World, n_warm: int, n_cold: int) -> Split:
 
 def test_the_adapter_finds_what_the_backbone_cannot(run: Run) -> None:
     assert run.adapter["cold"]["recall@20"] == pytest.approx(1.0)
+    assert "cold" not in run.backbone
     assert run.adapter["overall"]["ndcg@20"] > run.backbone["overall"]["ndcg@20"]
     assert run.adapter["warm"]["recall@20"] >= run.backbone["warm"]["recall@20"]
 

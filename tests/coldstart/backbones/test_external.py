@@ -129,3 +129,9 @@ def test_a_typo_and_a_foreign_format_are_named(tmp_path: Path) -> None:
     (tmp_path / "items.pkl").write_bytes(b"")
     with pytest.raises(InvalidInput, match=r"\.pkl is no format for vectors"):
         read_vectors(tmp_path / "items.pkl")
+
+
+def test_ids_that_would_have_to_be_unpickled_say_how_to_save_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "items.npz", ids=np.array(IDS, dtype=object), vectors=VECTORS)
+    with pytest.raises(InvalidInput, match=r"Save ids\.astype\(str\)"):
+        read_vectors(tmp_path / "items.npz")
