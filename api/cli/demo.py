@@ -174,6 +174,8 @@ def _report(
         "seconds": round(seconds, 1),
     }
     table = Table(title="The sample shop", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")  # a hash is no use where its end is cut
     for name, value in figures.items():
         table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
     Console().print(table)
