@@ -152,9 +152,9 @@ def run_seed(
 
 def split_validation(dataset: Dataset, split: Split, backbone: FrozenBackbone, contents: Contents) -> Validation | None:
     """The split's validation parts in the backbone's rows; ``None`` where no cold item is held out for validation."""
-    rows = split.cold_val_items if split.name == "zhu21" else cold_candidates(split)
     if len(split.cold_val_items) == 0:
         return None
+    rows = cold_candidates(split, part="cold_val")
     users = dataset.users.rows(backbone.users.ids)
     shape = len(dataset.users), len(dataset.items)
     cold = take_known(split.cold_val.matrix(*shape), users)[:, rows].tocsr()

@@ -11,8 +11,6 @@ import base64
 import io
 import json
 import re
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -32,6 +30,8 @@ from adapters.artifact import EncoderName, save_artifact
 from adapters.config import AdapterConfig
 from adapters.content import Contents
 from adapters.fit import fit
+from api.cli.arrivals import wait_until_settled
+from benchmarks import processes
 from coldstart.backbones import FrozenBackbone
 from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, open_image_encoder, open_text_encoder
 from coldstart.ids import IdMap
@@ -40,6 +40,7 @@ from coldstart.vectors import normalise
 
 DIM, USERS, CLICKS_PER_USER = 64, 2000, 40
 LIMIT, CROWD = 20, 32
+LOAD_S = 120.0
 WORDS = (
     "walnut linen brass lamp chair desk quiet warm small tall bright woven oiled forged folded painted kitchen garden "
     "studio travel winter summer evening morning pocket handle drawer cover stripe dot leaf stone river forest city"
@@ -53,12 +54,11 @@ def main() -> None:
     quick = parser.parse_args().quick
     items, posts, requests = (2000, 60, 300) if quick else (20_000, 300, 1000)
     with tempfile.TemporaryDirectory(prefix="coldstart-benchmark-") as folder:
-        started = time.perf_counter()
         build(Path(folder), items)
         built = time.perf_counter()
-        with serving(Path(folder), items) as (client, pid):
-            seconds = {"build": built - started, "start": time.perf_counter() - built}
-            report(client, pid, items=items, posts=posts, requests=requests, seconds=seconds)
+        with serving(Path(folder), items) as service:
+            start_s = time.perf_counter() - built
+            report(service, items=items, posts=posts, requests=requests, start_s=start_s)
 
 
 def build(folder: Path, items: int) -> None:
@@ -93,31 +93,17 @@ def build(folder: Path, items: int) -> None:
 
 
 @contextmanager
-def serving(folder: Path, items: int) -> Iterator[tuple[httpx.Client, int]]:
-    """The service in a process of its own, ready, with all items retrievable; a client of it and its process id."""
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "api.cli", "serve", "--port", "0", "--log-level", "WARNING",
-            "--data-dir", str(folder / "state"), "--adapter", str(folder / "adapter"), "--data", str(folder / "data"),
-        ],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        found = re.search(r"http://[\d.:]+", process.stdout.readline())
-        if found is None:
-            raise SystemExit("the service ended before it listened; its message is above")
-        with httpx.Client(base_url=found.group(), timeout=30) as client:
-            wait(lambda: client.get("/health/ready").status_code == 200)
-            wait(lambda: client.get("/status").json()["counts"]["retrievable"] == items)
-            yield client, process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
+def serving(folder: Path, items: int) -> Iterator[processes.Service]:
+    """The service in a process of its own, ready, with all items retrievable."""
+    arguments = ["--data-dir", folder / "state", "--adapter", folder / "adapter", "--data", folder / "data"]
+    with processes.service([str(each) for each in arguments], folder / "service.log") as service:
+        service.wait_until(lambda: service.counts()["retrievable"] == items, seconds=LOAD_S, what="the catalogue")
+        yield service
 
 
-def report(client: httpx.Client, pid: int, *, items: int, posts: int, requests: int, seconds: dict[str, float]) -> None:
+def report(service: processes.Service, *, items: int, posts: int, requests: int, start_s: float) -> None:
     """Measure, print a table, then one line of JSON."""
+    client = service.client
     rng = np.random.default_rng(1)
     post(client, rng, 5, "warm-up")
     put_ms, ttr_ms = post(client, rng, posts, "new")
@@ -144,9 +130,9 @@ def report(client: httpx.Client, pid: int, *, items: int, posts: int, requests: 
     print(f"{'':<44}{'p50':>8}{'p95':>8}{'p99':>8}")
     for name, times in rows.items():
         print(f"{name:<44}" + "".join(f"{np.percentile(times, q):8.1f}" for q in (50, 95, 99)))
-    now, peak = memory_mb(pid)
+    now, peak = service.memory_mb()
     print(f"{CROWD} clients get {per_second:.0f} lists a second")
-    print(f"resident memory {now:.0f} MB, at most {peak:.0f} MB; start to ready {seconds['start']:.1f} s")
+    print(f"resident memory {now:.0f} MB, at most {peak:.0f} MB; start to ready {start_s:.1f} s")
     known = rows["list for a known user"]
     result = {
         **{f"ttr_p{q}_ms": round(float(np.percentile(ttr_ms, q)), 1) for q in (50, 95, 99)},
@@ -159,7 +145,7 @@ def report(client: httpx.Client, pid: int, *, items: int, posts: int, requests: 
         "posted": posts,
         "rss_mb": round(now),
         "rss_peak_mb": round(peak),
-        "start_s": round(seconds["start"], 1),
+        "start_s": round(start_s, 1),
     }
     print(json.dumps(result))
 
@@ -172,10 +158,9 @@ def post(client: httpx.Client, rng: np.random.Generator, number: int, prefix: st
         start = time.perf_counter()
         client.put(f"/items/{item_id}", json=body).raise_for_status()
         put_ms.append((time.perf_counter() - start) * 1000)
-        view: dict[str, object] = {}
-        wait(lambda: view.update(client.get(f"/items/{item_id}").json()) or view["status"] == "retrievable")  # noqa: B023
-        assert view["modalities"] == ["text", "image"], view
-        ttr_ms.append(view["since_accepted_ms"]["retrievable"])  # type: ignore[index]
+        view = wait_until_settled(client, item_id)
+        assert view["status"] == "retrievable" and view["modalities"] == ["text", "image"], view
+        ttr_ms.append(view["since_accepted_ms"]["retrievable"])
         client.get(f"/items/{item_id}/similar", params={"limit": 1}).raise_for_status()
     return put_ms, ttr_ms
 
@@ -250,22 +235,6 @@ def item(rng: np.random.Generator) -> dict[str, object]:
 def sentence(rng: np.random.Generator, words: int) -> str:
     """So many words."""
     return " ".join(rng.choice(WORDS, size=words)).capitalize()
-
-
-def wait(condition: Callable[[], bool], *, seconds: float = 120.0) -> None:
-    """Return when the condition holds; look every 2 ms."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit("the service did not get there in time")
-        time.sleep(0.002)
-
-
-def memory_mb(pid: int) -> tuple[float, float]:
-    """Resident memory of a process, now and at most."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    now, peak = (int(re.search(rf"{name}:\s+(\d+)", status).group(1)) / 1024 for name in ("VmRSS", "VmHWM"))  # type: ignore[union-attr]
-    return now, peak
 
 
 if __name__ == "__main__":

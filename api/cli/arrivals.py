@@ -4,6 +4,7 @@ import base64
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -67,7 +68,7 @@ def post_items(
     return posted
 
 
-def wait_until_settled(client: httpx.Client, item_id: str) -> dict:  # type: ignore[type-arg]
+def wait_until_settled(client: httpx.Client, item_id: str) -> dict[str, Any]:
     """The item's view once it is neither pending nor being encoded, or when patience is over."""
     deadline = time.monotonic() + PATIENCE_S
     while True:

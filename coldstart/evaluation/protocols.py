@@ -1,6 +1,7 @@
 """The three lists that a cold-start method is judged by: cold items alone, warm items alone, all items together."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -13,12 +14,14 @@ K = 20
 LISTS = ("cold", "warm", "overall")
 
 
-def cold_candidates(split: Split) -> Rows:
-    """Rows of the items that are ranked in the cold list: all cold items, as ALDI, GAR and Heater do.
+def cold_candidates(split: Split, *, part: Literal["cold_val", "cold_test"] = "cold_test") -> Rows:
+    """Rows of the items that are ranked when a cold part is judged: all cold items, as ALDI, GAR and Heater do.
 
-    Zhu et al. 2021 (split ``zhu21``) rank those of the test part alone.
+    Zhu et al. 2021 (split ``zhu21``) rank those of the part alone.
     """
-    return split.cold_test_items if split.name == "zhu21" else split.cold_items
+    if split.name != "zhu21":
+        return split.cold_items
+    return split.cold_test_items if part == "cold_test" else split.cold_val_items
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from coldstart.dataset import Interactions
-from coldstart.evaluation.protocols import Protocol
+from coldstart.evaluation.protocols import Protocol, cold_candidates
 from coldstart.splits import Split
 
 
@@ -33,6 +33,7 @@ def test_cold_candidates_are_all_cold_items() -> None:
 
 def test_zhu21_ranks_its_test_items_alone() -> None:
     assert np.flatnonzero(Protocol.of(split("zhu21"), 3, 6).cold).tolist() == [4, 5]
+    assert cold_candidates(split("zhu21"), part="cold_val").tolist() == [3]
 
 
 def test_users_unknown_to_training_are_left_out() -> None:
