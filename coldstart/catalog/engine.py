@@ -11,7 +11,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from sqlite3 import SQLITE_BUSY, OperationalError
 from sqlite3 import Connection as SqliteConnection
+from time import monotonic, sleep
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, exc, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -19,6 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from coldstart.errors import ColdstartError, InvalidInput, MissingExtra, Unavailable
 
 _SYNCHRONOUS = "coldstart_synchronous"
+_WAL_PATIENCE_S = 5.0  # as long as a write waits for another process's
 
 
 class Database:
@@ -91,7 +94,7 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(raw: SqliteConnection, _: ConnectionPoolEntry) -> None:
         raw.isolation_level = None  # the driver begins nothing by itself; `begin` below does
-        raw.execute("PRAGMA journal_mode=WAL")
+        _use_wal(raw)
         raw.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
@@ -105,6 +108,20 @@ def _sqlite(url: URL) -> Engine:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _use_wal(raw: SqliteConnection) -> None:
+    """Switch to WAL. Where another process is at a new file as well, SQLite may refuse at once instead of waiting."""
+    deadline = monotonic() + _WAL_PATIENCE_S
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+        except OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != SQLITE_BUSY or monotonic() > deadline:
+                raise
+            sleep(0.005)
+        else:
+            return
 
 
 def _translate(context: ExceptionContext) -> ColdstartError | None:

@@ -1,5 +1,7 @@
 import sqlite3
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,22 @@ def test_a_url_that_cannot_be_used_says_which_can(url: str) -> None:
     with pytest.raises(InvalidInput, match="sqlite:///FILE") as caught:
         open_item_store(url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_new_file_that_another_program_writes_is_waited_for(tmp_path: Path) -> None:
+    """Left to itself, SQLite refuses the switch to WAL at once here, whatever the timeout."""
+    path = tmp_path / "new.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE other (x)")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("INSERT INTO other VALUES (1)")
+        refused = sqlite3.connect(path)
+        with closing(refused), pytest.raises(sqlite3.OperationalError, match="locked"):
+            refused.execute("PRAGMA journal_mode=WAL")
+        done = threading.Timer(0.2, other.execute, ["COMMIT"])
+        done.start()
+        database = Database(f"sqlite:///{path}")
+        with database.read() as tx:
+            assert tx.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        database.close()
+        done.join()
