@@ -1,4 +1,5 @@
-from typing import Literal
+import warnings
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from coldstart.backbones import losses
 from coldstart.backbones.config import LightGCNConfig
 from coldstart.backbones.lightgcn import LightGCN, normalised_adjacency, unpropagate
 from coldstart.backbones.lightgcn_training import fit_lightgcn
@@ -63,6 +65,42 @@ def test_unpropagation_inverts_the_propagation(layers: int) -> None:
     adjacency = normalised_adjacency(CLICKS)
     users, items = LightGCN(CLICKS, unpropagate(start(), adjacency, layers), layers)()
     np.testing.assert_allclose(torch.cat([users, items]).detach().numpy(), start(), atol=1e-3)
+
+
+def geometric(start: Matrix, layers: int) -> Any:
+    """torch-geometric's LightGCN with these embeddings [nodes, d]."""
+    with warnings.catch_warnings():  # its import compiles with torch.jit, which torch has deprecated
+        warnings.simplefilter("ignore", FutureWarning)
+        from torch_geometric.nn.models import LightGCN as Geometric
+    model = Geometric(*start.shape, num_layers=layers)
+    model.embedding.weight.data.copy_(torch.from_numpy(start))
+    return model
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2, 3])
+def test_vectors_and_bpr_gradient_are_those_of_torch_geometric(layers: int) -> None:
+    generator = np.random.default_rng(layers)
+    met = generator.random((15, 11)) < 0.3
+    met[4] = False  # a user who met nothing
+    clicks = csr_matrix(met.astype(np.float32))
+    start = generator.normal(size=(15 + 11, 6)).astype(np.float32)
+    users, items = (torch.from_numpy(rows) for rows in np.nonzero(met))
+    others = torch.from_numpy(generator.integers(0, 11, len(users)))
+
+    own = LightGCN(clicks, start, layers)
+    u, v = own()
+    torch.autograd.backward(losses.bpr((u[users] * v[items]).sum(-1), (u[users] * v[others]).sum(-1)))
+
+    theirs = geometric(start, layers)
+    there = torch.stack([users, 15 + items])
+    edges = torch.cat([there, there.flip(0)], dim=1)
+    wanted = theirs.get_embedding(edges)
+    scores, other_scores = theirs(edges, there), theirs(edges, torch.stack([users, 15 + others]))
+    torch.autograd.backward(theirs.recommendation_loss(scores, other_scores, lambda_reg=0.0))
+
+    torch.testing.assert_close(torch.cat([u, v]), wanted, rtol=1e-5, atol=1e-6)
+    assert own.embedding.grad is not None and own.embedding.grad.abs().max() > 1e-3
+    torch.testing.assert_close(own.embedding.grad, theirs.embedding.weight.grad, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("loss", ["multinomial", "sampled_softmax", "bpr"])
