@@ -3,26 +3,27 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from api.cli.options import with_settings
+from api.cli.tuning import Kind, with_tuning
 from coldstart.settings import Settings
 
 if TYPE_CHECKING:
     from adapters.evaluation import Evaluation
+    from coldstart.backbones.config import Config
     from coldstart.dataset import Dataset
     from coldstart.splits import Split
 
 
-Kind = Literal["lightgcn", "neumf", "als"]
-
-
 @with_settings("cache_dir", "image_hosts", "encoder_runtime", "threads")
+@with_tuning("backbone")
 def evaluate(
     settings: Settings,
     data: Annotated[Path, typer.Argument(help="Folder with items.* and interactions.*")],
+    config_of_kind: "Config",
     split: Annotated[str | None, typer.Option(help="Published split: a folder below DATA/splits")] = None,
     cold_fraction: Annotated[
         float | None, typer.Option(help="Or: share of the items to hold out as cold; .2 without either")
@@ -63,7 +64,8 @@ def evaluate(
                 dataset, chosen, embedded.contents, seed=seed,
                 train_backbone=lambda s: train_backbone(
                     backbone, dataset.users, dataset.items.ids, chosen.train,
-                    chosen.warm_val if len(chosen.warm_val) else None, seed=s, progress=console.is_terminal,
+                    chosen.warm_val if len(chosen.warm_val) else None,
+                    config=config_of_kind, seed=s, progress=console.is_terminal,
                 ),
                 on_epoch=lambda e: remark_epoch(e.number, e.loss, e.cold_ndcg, e.kept),
             )

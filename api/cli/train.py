@@ -2,12 +2,16 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.cli.options import with_settings
+from api.cli.tuning import Kind, with_tuning
 from coldstart.settings import Settings
+
+if TYPE_CHECKING:
+    from coldstart.backbones.config import Config
 
 train = typer.Typer(help="Train a backbone on clicks, or an adapter on a frozen backbone.", no_args_is_help=True)
 
@@ -19,16 +23,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON
 
 @train.command()
 @with_settings("data_dir")
+@with_tuning("kind")
 def backbone(
     settings: Settings,
     data: Data,
-    kind: Annotated[Literal["lightgcn", "neumf", "als"], typer.Option(help="Which backbone to train")] = "lightgcn",
+    config_of_kind: "Config",
+    kind: Annotated[Kind, typer.Option(help="Which backbone to train")] = "lightgcn",
     split: SplitName = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default DATA_DIR/artifacts/backbone")] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Train a collaborative backbone and freeze it."""
+    """Train a collaborative backbone and freeze it; what is not given is the kind's default or chosen on validation."""
     from api.cli.offline import console, print_backbone
     from coldstart.backbones.training import train_backbone
     from coldstart.dataset import read_dataset
@@ -39,7 +45,7 @@ def backbone(
     trained = train_backbone(
         kind, dataset.users, dataset.items.ids, dataset.interactions if chosen is None else chosen.train,
         chosen.warm_val if chosen is not None and len(chosen.warm_val) else None,
-        seed=seed, progress=console.is_terminal,
+        config=config_of_kind, seed=seed, progress=console.is_terminal,
     )  # fmt: skip
     folder = out or settings.backbone_dir
     trained.save(folder)
