@@ -43,7 +43,8 @@ def import_backbone(
     ------
     InvalidInput
         Naming file and row: for NaN or infinite numbers, ids that are missing or occur twice, rows that do not fit the
-        ids, sides of different widths, interactions with unknown ids.
+        ids, sides of different widths, items whose vectors are all the same, users whose vectors are all zero,
+        interactions with unknown ids.
     """
     user_map, user_vectors = read_vectors(users, ids=user_ids)
     item_map, item_vectors = read_vectors(items, ids=item_ids)
@@ -53,6 +54,12 @@ def import_backbone(
             subject=f"{users.name}, {items.name}",
             remedy="Export both sides from the same model",
         )
+    if len(item_map) > 1 and (item_vectors == item_vectors[0]).all():
+        raise _error(
+            items, "the vectors of all items are the same and rank nothing", "Export what training has learned"
+        )
+    if not user_vectors.any():
+        raise _error(users, "the vectors of all users are zero and rank nothing", "Export what training has learned")
     shape = len(user_map), len(item_map)
     clicks = csr_matrix(shape, dtype=np.float32)
     if interactions is not None:

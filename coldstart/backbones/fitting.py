@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from coldstart.backbones.progress import open_console
 from coldstart.errors import ColdstartError
 
+_LARGEST = 1e12  # weights beyond it make sums of products that float32 cannot hold
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -55,7 +57,7 @@ def fit(
     Raises
     ------
     ColdstartError
-        Where the loss is NaN or infinite.
+        Where the loss is NaN or infinite, or after an epoch the weights are that or next to it.
     """
     optimiser = torch.optim.Adam(module.parameters(), lr=schedule.learning_rate)
     scores = [score()] if score else []
@@ -67,16 +69,15 @@ def fit(
         while done < schedule.epochs and not _stale(scores, schedule.patience):
             for step, loss in enumerate(epoch()):
                 if not torch.isfinite(loss):
-                    raise ColdstartError(
-                        f"the loss is {loss.item()} at epoch {done + 1}, step {step + 1}",
-                        subject=label,
-                        remedy="Lower the learning rate, and check the ratings and context columns for extreme values",
-                    )
+                    raise _diverged(label, f"the loss is {loss.item()} at epoch {done + 1}, step {step + 1}")
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 bar.advance(task)
             done += 1
+            if not (largest := _largest(module)) < _LARGEST:
+                what = f"the largest weight is {largest:g} after epoch {done}, step {step + 1}"
+                raise _diverged(label, f"{what}, where the loss is {loss.item():g}")
             if score:
                 scores.append(score())
                 bar.update(task, description=f"{label}: {scores[-1]:.4f}")
@@ -86,6 +87,20 @@ def fit(
         module.load_state_dict(best)
     best_epoch = scores.index(max(scores)) if score else done
     return {"epochs": done, "best_epoch": best_epoch, "scores": scores}
+
+
+def _largest(module: nn.Module) -> float:
+    """The largest absolute value of a parameter; NaN where one is NaN."""
+    with torch.no_grad():
+        return float(torch.stack([parameter.abs().max() for parameter in module.parameters()]).max())
+
+
+def _diverged(label: str, what: str) -> ColdstartError:
+    return ColdstartError(
+        what,
+        subject=label,
+        remedy="Lower the learning rate, and check the ratings and context columns for extreme values",
+    )
 
 
 def _stale(scores: Sequence[float], patience: int) -> bool:

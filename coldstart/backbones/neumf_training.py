@@ -41,7 +41,7 @@ def fit_neumf(
     generator = np.random.default_rng(seed)
     if config.feedback == "explicit":
         events = events.take(np.isfinite(_ratings(events)))
-        held_out = None if held_out is None else held_out.take(np.isfinite(_ratings(held_out)))
+        held_out = None if held_out is None else held_out.take(np.isfinite(_ratings(held_out, part="held-out")))
     context = fit_context(events, config.context)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -66,10 +66,10 @@ def fit_neumf(
     return _export(model, replace(config, als=als, epochs=record["best_epoch"]), record, context)
 
 
-def _ratings(events: Interactions) -> NDArray[np.float32]:
-    """Ratings [n]; NaN where there is none."""
-    if events.rating is None:
-        raise InvalidInput("explicit feedback needs ratings, and the interactions have none", subject="rating",
+def _ratings(events: Interactions, *, part: str = "training") -> NDArray[np.float32]:
+    """Ratings [n]; NaN where an event has none."""
+    if events.rating is None or not np.isfinite(events.rating).any():
+        raise InvalidInput(f"explicit feedback needs ratings, and the {part} interactions have none", subject="rating",
                            remedy="Add that column, or train with implicit feedback")  # fmt: skip
     return events.rating
 
@@ -176,7 +176,7 @@ def _score(
 
     n = len(held_out)
     if config.feedback == "explicit":
-        ratings = _ratings(held_out)
+        ratings = _ratings(held_out).astype(np.float64)
         return lambda: -float(np.sqrt(np.square(logits(np.arange(n), held_out.item_rows) - ratings).mean()))
     rows = np.repeat(np.arange(n), 1 + _HIT_NEGATIVES)
     items = sampler.draw(held_out.user_rows[rows], generator).reshape(n, -1)

@@ -95,6 +95,27 @@ def test_validation_of_strangers_is_ignored(case: Case) -> None:
     assert "chosen_on_a_tenth_of_training" in trained.config["training"]
 
 
+def test_a_pair_that_is_repeated_is_one_click(case: Case, backbone: FrozenBackbone) -> None:
+    users, items, events, validation = communities()
+    twice = events.take(np.repeat(np.arange(len(events)), 2))
+    trained = train_backbone(case[0], users, items, twice, validation, config=case[1])
+    assert (trained.clicks != backbone.clicks).nnz == 0
+    if case[0] != "neumf":  # which learns from events, whose ratings and contexts may differ
+        assert trained.sha256 == backbone.sha256
+    assert own_share(trained) >= 0.95
+
+
+def test_users_and_items_of_one_click_are_kept(case: Case) -> None:
+    """Histories of one item, and an item of one user, beside longer ones; a user without any is not there."""
+    users, items, events, validation = communities()
+    one = events.take(np.flatnonzero((events.user_rows >= 5) | (np.diff(events.user_rows, prepend=-1) > 0)))
+    one = one.take((one.item_rows != 0) | (one.user_rows == one.user_rows[one.item_rows == 0].max()))
+    assert (np.bincount(one.user_rows)[:5] <= 1).all() and np.bincount(one.item_rows)[0] == 1
+    trained = train_backbone(case[0], users, items, one, validation, config=case[1])
+    assert len(trained.users) == len(np.unique(one.user_rows)) and "item-0" in trained.items
+    assert own_share(trained) >= 0.9
+
+
 def test_nothing_to_train_on_is_told(case: Case) -> None:
     nothing = Interactions(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
     with pytest.raises(InvalidInput, match="no interactions"):

@@ -116,6 +116,18 @@ def test_sides_of_two_models_are_refused(tmp_path: Path) -> None:
         import_backbone(users, npz(tmp_path / "items", IDS, VECTORS))
 
 
+def test_vectors_that_rank_nothing_are_refused(tmp_path: Path) -> None:
+    users, items = npz(tmp_path / "users", ["u", "v"], VECTORS[:2]), npz(tmp_path / "items", IDS, VECTORS)
+    same = npz(tmp_path / "same", IDS, np.full((3, 2), 0.5, np.float32))
+    with pytest.raises(InvalidInput, match=r"same\.npz: the vectors of all items are the same"):
+        import_backbone(users, same)
+    with pytest.raises(InvalidInput, match=r"zero\.npz: the vectors of all users are zero"):
+        import_backbone(npz(tmp_path / "zero", ["u", "v"], np.zeros((2, 2), np.float32)), items)
+    # one vector for all users is what a recommender by popularity has, and the only item need not differ
+    assert import_backbone(same, items).dim == 2
+    assert len(import_backbone(users, npz(tmp_path / "single", ["i"], VECTORS[1:2])).items) == 1
+
+
 def test_clicks_on_an_unknown_item_are_refused(tmp_path: Path) -> None:
     clicks = pl.DataFrame({"user_id": ["b"], "item_id": ["zzz"]})
     side = npz(tmp_path / "items", IDS, VECTORS)

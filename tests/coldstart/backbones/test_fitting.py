@@ -56,6 +56,19 @@ def test_a_loss_that_is_not_finite_stops_and_tells_where() -> None:
         fit(point, epoch, None, Schedule(0.1, 5, 1), label="point", steps=10)
 
 
+@pytest.mark.parametrize("rate", [1e20, float("inf")])
+def test_weights_that_the_last_step_breaks_are_noticed(rate: float) -> None:
+    point = Point()
+
+    def epoch() -> Iterator[Tensor]:
+        yield (point.x - 3).square()
+
+    with pytest.raises(
+        ColdstartError, match=r"largest weight is (1e\+20|inf) after epoch 1, step 1, where the loss is 9"
+    ):
+        fit(point, epoch, None, Schedule(rate, 1, 1), label="point", steps=1)
+
+
 def test_the_bar_shows_when_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     point = Point()
     fit(point, point.epoch, None, Schedule(0.1, 1, 1), label="a point", steps=10)

@@ -1,3 +1,4 @@
+import re
 import warnings
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from coldstart.backbones.config import LightGCNConfig
 from coldstart.backbones.lightgcn import LightGCN, normalised_adjacency, unpropagate
 from coldstart.backbones.lightgcn_training import fit_lightgcn
 from coldstart.backbones.validation import ranking_score
+from coldstart.errors import ColdstartError
 from coldstart.vectors import Matrix
 from tests.coldstart.backbones.communities import communities
 
@@ -126,3 +128,22 @@ def test_the_als_start_is_never_made_worse() -> None:
     assert fitted.record["best_epoch"] == 0 and len(fitted.record["scores"]) == 3
     reached = ranking_score(fitted.user_vectors, fitted.item_vectors, train.matrix(*shape), validation.matrix(*shape))
     assert reached == fitted.record["scores"][0]
+
+
+@pytest.mark.parametrize("loss", ["multinomial", "sampled_softmax", "bpr"])
+@pytest.mark.parametrize("batch", [16, 10_000])
+def test_a_training_that_diverges_stops_with_step_and_loss(
+    loss: Literal["multinomial", "sampled_softmax", "bpr"], batch: int
+) -> None:
+    users, items, train, validation = communities()
+    shape = len(users), len(items)
+    config = LightGCNConfig(d=4, loss=loss, batch=batch, learning_rate=1e30)
+    with pytest.raises(ColdstartError, match=r"LightGCN: the l.* epoch 1, step \d+") as caught:
+        fit_lightgcn(train.matrix(*shape), validation.matrix(*shape), config, seed=0)
+    # cosines stay finite whatever the weights, which are looked at after an epoch
+    told = (
+        "the loss is nan"
+        if batch == 16 and loss != "sampled_softmax"
+        else r"largest weight is \S+ after .* the loss is \d"
+    )
+    assert re.search(told, str(caught.value))

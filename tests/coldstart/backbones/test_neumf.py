@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from coldstart.backbones.neumf import NeuMF
 from coldstart.backbones.ranker import NeuMFRanker
 from coldstart.backbones.training import train_backbone
 from coldstart.dataset import Interactions
-from coldstart.errors import InvalidInput
+from coldstart.errors import ColdstartError, InvalidInput
 from coldstart.ids import IdMap
 from tests.coldstart.backbones.communities import communities
 
@@ -119,10 +120,27 @@ def test_clicks_are_learned_from_random_values() -> None:
     assert logits[own & unseen].mean() > logits[~own].mean() + 1
 
 
-def test_ratings_are_needed_for_explicit_feedback() -> None:
+def test_ratings_are_needed_for_explicit_feedback_in_both_parts() -> None:
+    none = np.full(1500, np.nan, dtype=np.float32)
+    for part, events in (
+        ("training", (replace(rated(0), rating=None), rated(1))),
+        ("training", (replace(rated(0), rating=none), rated(1))),
+        ("held-out", (rated(0), replace(rated(1), rating=none))),
+    ):
+        with pytest.raises(InvalidInput, match=f"the {part} interactions have none"):
+            train_backbone("neumf", USERS, ITEMS, *events, config=EXPLICIT)
+
+
+def test_a_training_that_diverges_stops_with_step_and_loss() -> None:
     users, items, train, validation = communities()
-    with pytest.raises(InvalidInput, match="needs ratings"):
-        train_backbone("neumf", users, items, train, validation, config=NeuMFConfig(feedback="explicit"))
+    config = NeuMFConfig(d=4, mlp_d=4, hidden=(8,), batch=64, learning_rate=1e30)
+    with pytest.raises(ColdstartError, match="NeuMF: the loss is nan at epoch 1, step 2"):
+        train_backbone("neumf", users, items, train, validation, config=config)
+    astray = rated(0)
+    assert astray.rating is not None
+    astray.rating[3] = 3e38
+    with pytest.raises(ColdstartError, match=r"NeuMF: the loss is inf at epoch 1, step \d+\. .*check the ratings"):
+        train_backbone("neumf", USERS, ITEMS, astray, rated(1), config=EXPLICIT)
 
 
 def test_only_a_neumf_can_rank() -> None:
