@@ -18,7 +18,7 @@ class ALSConfig:
 class LightGCNConfig:
     """LightGCN; by default it starts where its propagated vectors equal ALS factors, and is tuned from there."""
 
-    d: int = 256  # width of the vectors
+    d: int = 400  # width of the vectors; best scores on citeulike-a, aldi: .282 with 256, .288 with 400, .289 with 512
     layers: int = 2  # hops over the graph; the ALS start wants an even number, which keeps the propagation invertible
     start: Literal["als", "random"] = "als"  # first values of the embeddings
     als: ALSConfig = field(default_factory=ALSConfig)  # for the start; its d is ignored
@@ -37,7 +37,7 @@ class LightGCNConfig:
 class NeuMFConfig:
     """NeuMF (He et al. 2017); by default its GMF tower starts from ALS factors."""
 
-    d: int = 64  # width of the GMF tower's vectors, which retrieval uses
+    d: int = 128  # width of the GMF tower's vectors, which retrieval uses
     mlp_d: int = 32  # width of the MLP tower's user and item embeddings, each
     hidden: tuple[int, ...] = (64, 32, 16)  # widths of the MLP tower's layers
     feedback: Literal["implicit", "explicit"] = "implicit"  # clicks with sampled negatives, or ratings
