@@ -26,7 +26,7 @@ BASELINES = ("neighbours", "ridge", "content-knn")
 METHODS = (*ALWAYS, *BASELINES)
 
 _IMAGE_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _COLD_FACTORS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
 _USERS = 1500
 """Users sampled for tuning, as for the adapter's own scalars."""

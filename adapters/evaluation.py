@@ -20,6 +20,9 @@ from coldstart.evaluation.protocols import LISTS, Part, Protocol, cold_candidate
 from coldstart.splits import Split
 from coldstart.vectors import Matrix, Rows
 
+TRAIN_BACKBONE, TRAIN_ADAPTER = "training the backbone", "training the adapter"
+"""Phases of a seed before its methods are judged."""
+
 TrainBackbone = Callable[[int], FrozenBackbone]
 """Trains the backbone of a seed on the split's training part."""
 
@@ -48,14 +51,14 @@ def run_seed(
     part : str
         ``val`` judges the parts that everything was tuned on, for whoever develops a method.
     on_phase : callable, optional
-        Told what comes next: ``backbone``, ``adapter``, then each method's name as it is judged.
+        Told what comes next: `TRAIN_BACKBONE`, `TRAIN_ADAPTER`, then each method's name as it is judged.
     """
     tell = on_phase or (lambda _: None)
     started = time.perf_counter()
-    tell("backbone")
+    tell(TRAIN_BACKBONE)
     backbone = train_backbone(seed)
     trained_backbone = time.perf_counter()
-    tell("adapter")
+    tell(TRAIN_ADAPTER)
     rows, users = dataset.items.ids.rows(backbone.items.ids), dataset.users.rows(backbone.users.ids)
     trained = train_adapter(
         backbone, contents.take(rows), config=config, seed=seed, on_epoch=on_epoch,

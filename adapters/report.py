@@ -99,7 +99,7 @@ def list_table(
     columns = (
         "method",
         *(METRIC_LABELS[m] for m in metrics),
-        *(f"adapter's lead, {METRIC_LABELS[m]}" for m in METRICS),
+        *(f"adapter's lead, {METRIC_LABELS[m]}" for m in leads),
     )
     rows: list[tuple[Cell, ...]] = []
     for method, lists in evaluation.figures.items():

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from adapters.evaluation import TRAIN_ADAPTER, TRAIN_BACKBONE
 from adapters.report import label, list_table, tell_displacement
 from adapters.results import Evaluation
 from api.cli.offline import console
@@ -24,27 +25,26 @@ def phases(seeds: int, methods: Sequence[str]) -> Iterator[Callable[[str], None]
 
     It steps aside while a backbone is trained, which shows a bar of its own.
     """
-    each = ("backbone", *dict.fromkeys(("adapter", *methods)))
     bars = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
-    task = bars.add_task("", total=seeds * len(each))
-    seed, begun = -1, set[str]()
+    each = 2 + len(methods)
+    task = bars.add_task("", total=seeds * each)
+    begun = 0
 
     def on_phase(name: str) -> None:
-        nonlocal seed
-        if name == "backbone":
-            seed += 1
-            begun.clear()
+        nonlocal begun
+        training = name in (TRAIN_BACKBONE, TRAIN_ADAPTER)
+        description = f"seed {begun // each}: {name if training else f'judging {label(name)}'}"
+        bars.update(task, completed=begun, description=description)
+        begun += 1
+        if name == TRAIN_BACKBONE:
             bars.stop()
-            console.print(f"seed {seed}: backbone")
-        elif name not in begun and not console.is_terminal:
-            console.print(f"seed {seed}: {label(name)}", highlight=False)
-        begun.add(name)
-        bars.update(task, completed=seed * len(each) + len(begun) - 1, description=f"seed {seed}: {label(name)}")
-        if name != "backbone":
+        else:
             bars.start()
+        if training or not console.is_terminal:
+            console.print(description, highlight=False)
 
     try:
         yield on_phase

@@ -51,33 +51,38 @@ def draw(plot: Plot, *, alt: str, key: str) -> Markup:
         axes = figure.subplots()
         match plot:
             case Bars():
-                _bars(axes, plot)
+                drawn = _bars(axes, plot)
             case Lines():
-                _lines(axes, plot)
+                drawn = _lines(axes, plot)
         axes.set_ylabel(plot.y_label)
         axes.set_xlabel(plot.x_label)
-        figure.legend(loc="outside upper left", ncols=min(len(plot.series), 6), handlelength=1.2, columnspacing=1.4)
+        if drawn:
+            names = [series.name for series in plot.series]
+            figure.legend(drawn, names, loc="outside upper left", ncols=min(len(names), 6), handlelength=1.2)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _inline(buffer.getvalue(), alt=alt, key=key)
 
 
-def _bars(axes: "Axes", plot: Bars) -> None:
+def _bars(axes: "Axes", plot: Bars) -> list[Any]:
+    drawn: list[Any] = []
     width = 0.8 / max(len(plot.series), 1)
     for n, series in enumerate(plot.series):
         places = [g + (n - (len(plot.series) - 1) / 2) * width for g in range(len(plot.groups))]
         heights = [0.0 if y is None else y for y in series.y]
-        axes.bar(places, heights, 0.9 * width, color=_colour(n), label=series.name)
+        drawn.append(axes.bar(places, heights, 0.9 * width, color=_colour(n)))
         _whiskers(axes, places, series, _INK)
     axes.set_xticks(range(len(plot.groups)), plot.groups)
     axes.tick_params(axis="x", length=0)
+    return drawn
 
 
-def _lines(axes: "Axes", plot: Lines) -> None:
+def _lines(axes: "Axes", plot: Lines) -> list[Any]:
+    drawn: list[Any] = []
     for n, series in enumerate(plot.series):
         heights = [float("nan") if y is None else y for y in series.y]
         marker = _MARKERS[n % len(_MARKERS)]
-        axes.plot(series.x, heights, color=_colour(n), marker=marker, markersize=4, linewidth=1.6, label=series.name)
+        drawn += axes.plot(series.x, heights, color=_colour(n), marker=marker, markersize=4, linewidth=1.6)
         _whiskers(axes, series.x, series, _colour(n))
     if plot.log_x:
         axes.set_xscale("symlog", linthresh=1)
@@ -86,6 +91,7 @@ def _lines(axes: "Axes", plot: Lines) -> None:
         axes.minorticks_off()
     elif all(x == round(x) for series in plot.series for x in series.x):
         axes.locator_params(axis="x", integer=True)
+    return drawn
 
 
 def _whiskers(axes: "Axes", places: Sequence[float], series: Series, colour: str) -> None:
