@@ -26,8 +26,9 @@ _GATE_BINS = 10
 
 _PROTOCOL = """Every list ranks all its candidates in full, by the inner product of a user and an item vector, without
  the items that the user met in training; nothing is sampled. Recall@20 is the share of a user's held-out items among
- the first 20, NDCG@20 also asks how far up they are; both are means over users. Everything that can be chosen was
- chosen on validation items and clicks, which no list here contains.""".replace("\n", "")
+ the first 20, NDCG@20 also asks how far up they are; both are means over users. Everything that can be
+ chosen was chosen on validation clicks; the clicks that are judged here were looked at when nothing was left to
+ choose.""".replace("\n", "")
 _LIST_TEXTS = {
     "cold": "Candidates are the items that no training click touches, for the users with a held-out click on one. "
     "The backbone has no vector for them, hence no list.",
@@ -165,8 +166,10 @@ def _facts(evaluation: Evaluation) -> tuple[tuple[str, Cell], ...]:
 
 
 def _overview(evaluation: Evaluation) -> Section:
+    names = tuple(name for name in LISTS if name in evaluation.figures["adapter"])
+
     def bars(method: str) -> Series:
-        found = [evaluation.figures[method].get(name, {}).get("ndcg@20") for name in LISTS]
+        found = [evaluation.figures[method].get(name, {}).get("ndcg@20") for name in names]
         return Series(
             label(method),
             tuple(None if each is None else each.mean for each in found),
@@ -176,7 +179,7 @@ def _overview(evaluation: Evaluation) -> Section:
     return Section(
         "Methods side by side",
         "NDCG@20 of each list; thin lines are the intervals.",
-        plot=Bars("NDCG@20", LISTS, tuple(bars(method) for method in evaluation.methods)),
+        plot=Bars("NDCG@20", names, tuple(bars(method) for method, lists in evaluation.figures.items() if lists)),
     )
 
 
@@ -201,8 +204,8 @@ def _curve(evaluation: Evaluation) -> Section:
     )  # fmt: skip
     return Section(
         "How the adapter learned",
-        "NDCG@20 over the cold items of the validation part after each epoch. Epoch 0 is the closed form that training "
-        "starts from; a later epoch is kept only where it is better.",
+        "NDCG@20 after each epoch, over the items held out as cold to tune on. Epoch 0 is the closed form that "
+        "training starts from; a later epoch is kept only where it is better.",
         ("", "training loss", "validation NDCG@20", "kept"),
         tuple(rows),
         Lines("epoch", "cold NDCG@20", series),

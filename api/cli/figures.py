@@ -15,7 +15,7 @@ from api.cli.offline import console
 from coldstart.evaluation.protocols import LISTS
 from coldstart.evaluation.report import format_cell
 
-_PAGE = 130
+_PAGE = 160
 """Columns of output that goes into a file: no terminal says how many there are."""
 
 

@@ -17,6 +17,8 @@ _INK, _FAINT = "#010203", "#010204"
 _SERIES = tuple(f"#c0ffe{n}" for n in range(6))
 _VARIABLES = {_INK: "var(--ink)", _FAINT: "var(--line)", **{c: f"var(--series-{n})" for n, c in enumerate(_SERIES, 1)}}
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+_WIDTH = 84
+"""Letters that fit side by side; a key's mark takes the room of 6."""
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": _FAINT, "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True,
     "axes.labelcolor": _INK, "axes.spines.left": False, "axes.spines.right": False, "axes.spines.top": False,
@@ -58,7 +60,8 @@ def draw(plot: Plot, *, alt: str, key: str) -> Markup:
         axes.set_xlabel(plot.x_label)
         if drawn:
             names = [series.name for series in plot.series]
-            figure.legend(drawn, names, loc="outside upper left", ncols=min(len(names), 6), handlelength=1.2)
+            columns = max(1, min(len(names), _WIDTH // (max(map(len, names)) + 6)))
+            figure.legend(drawn, names, loc="outside upper left", ncols=columns, handlelength=1.2)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _inline(buffer.getvalue(), alt=alt, key=key)

@@ -169,9 +169,14 @@ def _template() -> "Template":
         loader=PackageLoader("coldstart.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["cell"] = format_cell
+    environment.filters.update(cell=format_cell, unbroken=_unbroken)
     environment.globals["draw"] = _draw
     return environment.get_template("report.html")
+
+
+def _unbroken(cell: str) -> str:
+    """A figure that may be broken before its interval and nowhere else."""
+    return cell.replace(", ", ",\u00a0").replace(" ± ", "\u00a0±\u00a0")
 
 
 def _draw(plot: Plot, key: str) -> str:

@@ -24,7 +24,7 @@ def test_the_report_tells_it_all(evaluation: Evaluation) -> None:
     for title in titles(evaluation):
         assert title in html
     assert {"Cold items alone", "What happens to warm items", "What the gates weigh"} <= set(titles(evaluation))
-    for word in ("mean of neighbours", "content k-NN", "Recall@100", "ridge on content", "± 0.000", "unchanged"):
+    for word in ("mean of neighbours", "content k-NN", "Recall@100", "ridge on content", "±\u00a00.000", "unchanged"):
         assert word in html
 
 

@@ -42,6 +42,11 @@ def test_a_section_becomes_paragraphs_a_figure_and_a_table() -> None:
     assert [tag for tag, _ in page.tags].count("svg") == 1
 
 
+def test_an_interval_is_not_torn_apart() -> None:
+    page = outline(Section("s", columns=("m", "f"), rows=(("a", "0.4 ± 0.1 [0.3, 0.5]"),)))
+    assert "0.4\u00a0±\u00a00.1 [0.3,\u00a00.5]" in page.texts
+
+
 def test_names_from_outside_stay_text() -> None:
     evil = "<b>x</b>"
     plots = (Bars(evil, (evil,), (Series(evil, (1.0,)),)), Lines(evil, evil, (Series(evil, (1.0,), x=(1.0,)),)))
