@@ -1,98 +1,27 @@
-"""Backbone, adapter and lists of one split over several seeds: what ``coldstart evaluate`` prints."""
+"""Backbone, adapter and baselines of one split, seed by seed: what ``coldstart evaluate`` runs."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from adapters.baseline_tuning import ALWAYS, build
+from adapters.baselines import Known, Vectors, scatter
 from adapters.config import AdapterConfig
 from adapters.content import MODALITIES, Contents
+from adapters.results import Lists, Run
 from adapters.space import Adapter
 from adapters.training import Epoch, train_adapter
 from adapters.validation import Validation, take_known
 from coldstart.backbones import FrozenBackbone
 from coldstart.dataset import Dataset
-from coldstart.evaluation.protocols import LISTS, Protocol, cold_candidates
+from coldstart.evaluation import displacement
+from coldstart.evaluation.protocols import LISTS, Part, Protocol, cold_candidates
 from coldstart.splits import Split
 from coldstart.vectors import Matrix, Rows
 
-Figures = dict[str, dict[str, float]]
-"""Per list, Recall@20 and NDCG@20 averaged over its users."""
-
-METRICS = ("recall@20", "ndcg@20")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One seed: the lists with the adapter, of the backbone alone, and by popularity."""
-
-    adapter: Figures
-    backbone: Figures
-    popularity: Figures
-    curve: tuple[Epoch, ...]
-    gates: dict[str, float]
-    adapter_parameters: int
-    backbone_parameters: int
-    sha256_before: str
-    sha256_after: str
-    seconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """All seeds of one data set and split."""
-
-    dataset: str
-    split: str
-    modalities: tuple[str, ...]
-    backbone: str
-    runs: tuple[Run, ...] = field(default=())
-    encode_seconds: float = 0.0
-
-    def figures(self, part: str) -> dict[str, dict[str, dict[str, float]] | None]:
-        """Mean and standard deviation over the seeds of ``adapter``, ``backbone`` or ``popularity``, per list."""
-        return {name: self._over_seeds([getattr(run, part).get(name) for run in self.runs]) for name in LISTS}
-
-    def document(self) -> dict[str, object]:
-        """The JSON form."""
-        last = self.runs[-1]
-        return {
-            "dataset": self.dataset,
-            "split": self.split,
-            "modalities": list(self.modalities),
-            "backbone": self.backbone,
-            "seeds": len(self.runs),
-            **self.figures("adapter"),
-            "popularity": self.figures("popularity"),
-            "backbone_alone": self.figures("backbone"),
-            "gates": last.gates,
-            "adapter_parameters": last.adapter_parameters,
-            "backbone_parameters": last.backbone_parameters,
-            "backbone_sha256_before": last.sha256_before,
-            "backbone_sha256_after": last.sha256_after,
-            "seconds": {
-                "encode": round(self.encode_seconds, 1),
-                **{
-                    name: round(float(np.mean([run.seconds[name] for run in self.runs])), 1)
-                    for name in ("backbone", "adapter", "evaluate")
-                },
-            },
-        }
-
-    @staticmethod
-    def _over_seeds(figures: Sequence[Mapping[str, float] | None]) -> dict[str, dict[str, float]] | None:
-        found = [each for each in figures if each is not None]
-        if not found:
-            return None
-        return {
-            metric: {
-                "mean": round(float(np.mean([each[metric] for each in found])), 5),
-                "std": round(float(np.std([each[metric] for each in found])), 5),
-            }
-            for metric in METRICS
-        }
-
+TRAIN_BACKBONE, TRAIN_ADAPTER = "training the backbone", "training the adapter"
+"""Phases of a seed before its methods are judged."""
 
 TrainBackbone = Callable[[int], FrozenBackbone]
 """Trains the backbone of a seed on the split's training part."""
@@ -105,8 +34,11 @@ def run_seed(
     *,
     train_backbone: TrainBackbone,
     seed: int,
+    methods: Sequence[str] = ALWAYS,
+    part: Part = "test",
     config: AdapterConfig | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    on_phase: Callable[[str], None] | None = None,
 ) -> Run:
     """Train backbone and adapter with one seed, tuned on the validation parts, and judge the test parts.
 
@@ -114,32 +46,43 @@ def run_seed(
     ----------
     contents : Contents [dataset items]
         In the data set's row order.
+    methods : sequence of str
+        Of `adapters.baseline_tuning.METHODS`; those of `ALWAYS` are judged whether named or not.
+    part : str
+        ``val`` judges the parts that everything was tuned on, for whoever develops a method.
+    on_phase : callable, optional
+        Told what comes next: `TRAIN_BACKBONE`, `TRAIN_ADAPTER`, then each method's name as it is judged.
     """
+    tell = on_phase or (lambda _: None)
     started = time.perf_counter()
+    tell(TRAIN_BACKBONE)
     backbone = train_backbone(seed)
     trained_backbone = time.perf_counter()
-    rows = dataset.items.ids.rows(backbone.items.ids)
-    validation = split_validation(dataset, split, backbone, contents)
+    tell(TRAIN_ADAPTER)
+    rows, users = dataset.items.ids.rows(backbone.items.ids), dataset.users.rows(backbone.users.ids)
     trained = train_adapter(
-        backbone, contents.take(rows), config=config, validation=validation, seed=seed, on_epoch=on_epoch
-    )
+        backbone, contents.take(rows), config=config, seed=seed, on_epoch=on_epoch,
+        validation=split_validation(dataset, split, backbone, contents),
+    )  # fmt: skip
     trained_adapter = time.perf_counter()
-    protocol = Protocol.of(split, len(dataset.users), len(dataset.items))
-    cold = np.flatnonzero(protocol.cold)
-    vectors, gates = _item_vectors(trained.adapter, contents, rows, cold)
-    users = dataset.users.rows(backbone.users.ids)
-    adapter = _judge(protocol, _scatter(_all_users(trained.adapter), users, len(dataset.users)), vectors)
-    alone = _judge(
-        protocol,
-        _scatter(backbone.user_vectors, users, len(dataset.users)),
-        _scatter(backbone.item_vectors, rows, len(dataset.items)),
-    )
+    shape = len(dataset.users), len(dataset.items)
+    protocol, validation = (Protocol.of(split, *shape, part=each) for each in (part, "val"))
+    known = Known.of(backbone, users, rows, protocol.train, contents)
+    vectors, gates = _adapted(trained.adapter, contents, rows, users, protocol)
+    judged, chosen = {}, {}
+    for name in dict.fromkeys((*ALWAYS, *methods)):
+        tell(name)
+        if name == "adapter":
+            judged[name] = _judge(protocol, vectors)
+            continue
+        method = build(name, known, validation, seed=seed)
+        judged[name], chosen[name] = _judge(protocol, method.vectors), method.chosen
     # It has no vector for a cold item: any order of them would be of our making.
-    alone.pop("cold", None)
-    popularity = _judge(protocol, *_popularity(protocol, seed))
+    judged["backbone"].pop("cold", None)
+    moved = displacement.measure(protocol, vectors, (known.users, known.items))
     done = time.perf_counter()
     return Run(
-        adapter=adapter, backbone=alone, popularity=popularity, curve=trained.curve, gates=gates,
+        judged=judged, chosen=chosen, displacement=moved, curve=trained.curve, gates=gates, modalities=MODALITIES,
         adapter_parameters=trained.adapter.trained_parameters, backbone_parameters=backbone.parameters,
         sha256_before=trained.sha256_before, sha256_after=trained.sha256_after,
         seconds={
@@ -162,39 +105,20 @@ def split_validation(dataset: Dataset, split: Split, backbone: FrozenBackbone, c
     return Validation(contents.take(rows), np.full(len(rows), -1), cold, warm if warm.nnz else None)
 
 
-def _item_vectors(adapter: Adapter, contents: Contents, warm: Rows, cold: Rows) -> tuple[Matrix, dict[str, float]]:
-    """Served vectors [dataset items, D] of warm and cold rows, and the cold items' mean gates."""
-    vectors = np.zeros((len(contents), adapter.dim), np.float32)
-    own = np.arange(len(warm))
-    vectors[warm] = adapter.warm_vectors(own, adapter.blocks(contents.take(warm), own))
+def _adapted(
+    adapter: Adapter, contents: Contents, warm: Rows, users: Rows, protocol: Protocol
+) -> tuple[Vectors, Matrix]:
+    """The adapter's user and item vectors in the data set's rows, and its gates of the cold candidates with content."""
+    cold, own = np.flatnonzero(protocol.cold), np.arange(len(warm))
+    items = np.zeros((len(contents), adapter.dim), np.float32)
+    items[warm] = adapter.warm_vectors(own, adapter.blocks(contents.take(warm), own))
     blocks = adapter.blocks(contents.take(cold))
-    vectors[cold] = adapter.cold_vectors(blocks)
-    gates = {name: round(float(blocks.gate[:, i].mean()), 4) for i, name in enumerate(MODALITIES)}
-    return vectors, gates
+    items[cold] = adapter.cold_vectors(blocks)
+    queries = adapter.user_vectors(np.arange(len(adapter.backbone.users)))
+    has = contents.present[cold].any(axis=1)
+    return (scatter(queries, users, protocol.train.shape[0]), items), blocks.gate[has]
 
 
-def _all_users(adapter: Adapter) -> Matrix:
-    return adapter.user_vectors(np.arange(len(adapter.backbone.users)))
-
-
-def _scatter(vectors: Matrix, rows: Rows, n: int) -> Matrix:
-    """Vectors [n, D] with the given ones at the given rows, zeros elsewhere."""
-    out = np.zeros((n, vectors.shape[1]), np.float32)
-    out[rows] = vectors
-    return out
-
-
-def _popularity(protocol: Protocol, seed: int) -> tuple[Matrix, Matrix]:
-    """Users who all want what was met most; equals (all cold items) in random order."""
-    counts = np.asarray(protocol.train.sum(axis=0)).ravel()
-    ties = np.random.default_rng(seed).random(len(counts)) / 2
-    return np.ones((protocol.train.shape[0], 1), np.float32), (counts + ties).astype(np.float32)[:, None]
-
-
-def _judge(protocol: Protocol, users: Matrix, items: Matrix) -> Figures:
-    judged = {name: protocol.judge(name, users, items) for name in LISTS}
-    return {
-        name: dict(zip(METRICS, (float(each.recall.mean()), float(each.ndcg.mean())), strict=True))
-        for name, each in judged.items()
-        if each is not None
-    }
+def _judge(protocol: Protocol, vectors: Vectors) -> Lists:
+    judged = {name: protocol.judge(name, *vectors) for name in LISTS}
+    return {name: each for name, each in judged.items() if each is not None}

@@ -1,4 +1,4 @@
-"""A folder of files that is written whole or not at all."""
+"""Files and folders that are written whole or not at all."""
 
 import os
 import shutil
@@ -45,6 +45,22 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write one file, replacing an old one; a process killed on the way leaves the old or the new."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp's own mode would lock other accounts out
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def current_folder(folder: Path) -> Path:

@@ -1,9 +1,8 @@
 """``coldstart evaluate``: how good the lists are on held-out data."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +11,6 @@ from api.cli.tuning import Kind, with_tuning
 from coldstart.settings import Settings
 
 if TYPE_CHECKING:
-    from adapters.evaluation import Evaluation
     from coldstart.backbones.config import Config
     from coldstart.dataset import Dataset
     from coldstart.splits import Split
@@ -34,21 +32,35 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train and average")] = 1,
     text_model: Annotated[str | None, typer.Option(help="sentence-transformers model, by hub name or folder")] = None,
     image_model: Annotated[str | None, typer.Option(help="torchvision:NAME, timm:NAME or a package")] = None,
+    methods: Annotated[
+        str, typer.Option(help="Baselines beside backbone and popularity: neighbours, ridge, content-knn; or all")
+    ] = "adapter,backbone,popularity",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file")] = None,
+    report_file: Annotated[Path | None, typer.Option("--report", help="Write an HTML report to this file")] = None,
 ) -> None:
     """Train backbone and adapter on a split's training part and rank its test part in full.
 
-    Everything is tuned on the validation parts; the test parts are ranked once. Prints Recall@20 and NDCG@20 for cold
-    items alone, warm items alone and all together, beside the backbone alone and popularity.
+    Everything is tuned on the validation parts; the test parts are ranked once. Prints Recall@20 and NDCG@20 of cold
+    items alone, warm items alone and all together, with 95 % intervals, beside other methods.
     """
-    from adapters.evaluation import Evaluation, run_seed
-    from api.cli.offline import console, embed, make_room, open_encoders, parse_modalities, remark_epoch
+    from adapters.baseline_tuning import parse_methods
+    from adapters.evaluation import run_seed
+    from adapters.report import make_report
+    from adapters.results import Evaluation
+    from api.cli.figures import phases, print_evaluation
+    from api.cli.offline import embed, make_room, open_encoders, parse_modalities, remark_epoch
     from coldstart.backbones.training import train_backbone
     from coldstart.dataset import read_dataset
     from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL
+    from coldstart.evaluation.report import render, require_plots
+    from coldstart.folder import write_file
 
-    if json_file is not None:
-        make_room(json_file)
+    wanted = parse_methods(methods)
+    for path in (json_file, report_file):
+        if path is not None:
+            make_room(path)
+    if report_file is not None:
+        require_plots()
     dataset = read_dataset(data)
     chosen = _split(dataset, split, cold_fraction, cold_after)
     names = parse_modalities(modalities, dataset)
@@ -57,23 +69,26 @@ def evaluate(
     )
     embedded, encode_seconds = embed(dataset, encoders, settings)
     runs = []
-    for seed in range(seeds):
-        console.print(f"seed {seed}")
-        runs.append(
-            run_seed(
-                dataset, chosen, embedded.contents, seed=seed,
-                train_backbone=lambda s: train_backbone(
-                    backbone, dataset.users, dataset.items.ids, chosen.train,
-                    chosen.warm_val if len(chosen.warm_val) else None,
-                    config=config_of_kind, seed=s, progress=console.is_terminal,
-                ),
-                on_epoch=lambda e: remark_epoch(e.number, e.loss, e.cold_ndcg, e.kept),
-            )
-        )  # fmt: skip
+    with phases(seeds, wanted) as on_phase:
+        for seed in range(seeds):
+            runs.append(
+                run_seed(
+                    dataset, chosen, embedded.contents, seed=seed, methods=wanted,
+                    train_backbone=lambda s: train_backbone(
+                        backbone, dataset.users, dataset.items.ids, chosen.train,
+                        chosen.warm_val if len(chosen.warm_val) else None,
+                        config=config_of_kind, seed=s,
+                    ),
+                    on_epoch=lambda e: remark_epoch(e.number, e.loss, e.cold_ndcg, e.kept),
+                    on_phase=on_phase,
+                )
+            )  # fmt: skip
     result = Evaluation(dataset.name, chosen.name, names, backbone, tuple(runs), encode_seconds)
-    _print(result)
+    print_evaluation(result)
     if json_file is not None:
-        json_file.write_text(json.dumps(result.document(), indent=1))
+        write_file(json_file, json.dumps(result.document(), indent=1).encode())
+    if report_file is not None:
+        write_file(report_file, render(make_report(result)).encode())
 
 
 def _split(dataset: "Dataset", name: str | None, fraction: float | None, after: str | None) -> "Split":
@@ -89,42 +104,3 @@ def _split(dataset: "Dataset", name: str | None, fraction: float | None, after: 
     if after is not None:
         return time_split(dataset, after=after)
     return cold_item_split(dataset, fraction=0.2 if fraction is None else fraction)
-
-
-def _print(result: "Evaluation") -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from adapters.evaluation import METRICS
-    from coldstart.evaluation.protocols import LISTS
-
-    last = result.runs[-1]
-    title = f"{result.dataset}, split {result.split}, {'+'.join(result.modalities)}, {result.backbone}"
-    table = Table(title=Text(title, style="italic"))  # a folder's name may look like markup
-    table.add_column("")
-    for name in LISTS:
-        table.add_column(f"{name}\n{' / '.join(METRICS)}")
-    for label, part in (("popularity", "popularity"), ("backbone alone", "backbone"), ("with adapter", "adapter")):
-        cells = []
-        for figures in result.figures(part).values():
-            cells.append(
-                " / ".join(f"{figures[m]['mean']:.3f} ± {figures[m]['std']:.3f}" for m in METRICS) if figures else "-"
-            )
-        table.add_row(label, *cells)
-    out = Console()
-    out.print(table)
-    share = last.adapter_parameters / last.backbone_parameters
-    seconds = cast("dict[str, float]", result.document()["seconds"])
-    out.print(
-        f"adapter: {last.adapter_parameters:,} trained parameters, {share:.1%} of the backbone's "
-        f"{last.backbone_parameters:,}; mean gates of the cold items: {_listed(last.gates)}",
-        f"backbone sha256 before {last.sha256_before}",
-        f"                 after {last.sha256_after}",
-        f"seconds: {_listed(seconds)}; {len(result.runs)} seed(s), mean ± standard deviation over seeds",
-        sep="\n", soft_wrap=True, highlight=False,
-    )  # fmt: skip
-
-
-def _listed(figures: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in figures.items())

@@ -33,14 +33,21 @@ def rank(
     int64 [users, k]
         Item rows; -1 fills a list that has fewer than k candidates.
     """
-    n_items = item_vectors.shape[0]
-    k = min(k, n_items)
+    k = min(k, item_vectors.shape[0])
+    if candidates is not None:
+        columns = np.flatnonzero(candidates)
+        among = rank(
+            user_vectors, item_vectors[columns], k, seen=None if seen is None else seen[:, columns], batch=batch
+        )
+        filled = np.full((user_vectors.shape[0], k), -1, dtype=np.int64)
+        filled[:, : among.shape[1]] = np.where(among >= 0, columns[among], -1) if len(columns) else among
+        return filled
     ranked = np.empty((user_vectors.shape[0], k), dtype=np.int64)
+    if k == 0:
+        return ranked
     for start in range(0, user_vectors.shape[0], batch):
         stop = min(start + batch, user_vectors.shape[0])
         scores = user_vectors[start:stop] @ item_vectors.T
-        if candidates is not None:
-            scores[:, ~candidates] = -np.inf
         if seen is not None:
             part = seen[start:stop]
             scores[np.repeat(np.arange(stop - start), np.diff(part.indptr)), part.indices] = -np.inf

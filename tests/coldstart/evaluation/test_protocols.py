@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from coldstart.dataset import Interactions
-from coldstart.evaluation.protocols import Protocol, cold_candidates
+from coldstart.evaluation.protocols import Judged, Protocol, average, cold_candidates
 from coldstart.splits import Split
 
 
@@ -58,3 +59,46 @@ def test_a_part_that_is_missing_is_not_judged() -> None:
     protocol = Protocol.of(empty, 3, 6)
     assert protocol.judge("warm", USERS, ITEMS) is None
     assert protocol.judge("overall", USERS, ITEMS) is None
+
+
+def test_the_validation_parts_are_judged_alike() -> None:
+    protocol = Protocol.of(split(), 3, 6, part="val")
+    judged = protocol.judge("cold", USERS, ITEMS)
+    assert judged is not None and judged.users.tolist() == [0]
+    assert np.flatnonzero(Protocol.of(split("zhu21"), 3, 6, part="val").cold).tolist() == [3]
+
+
+def test_the_cold_list_is_judged_deeper_too() -> None:
+    """One user's only cold item stands at place 60 of 120."""
+    cold = np.arange(121) > 0
+    truth = np.zeros((1, 121), np.float32)
+    truth[0, 60] = 1.0
+    train = np.zeros((1, 121), np.float32)
+    train[0, 0] = 1.0
+    protocol = Protocol(csr_matrix(train), csr_matrix((1, 121)), csr_matrix(truth), cold)
+    judged = protocol.judge("cold", np.ones((1, 1), np.float32), -np.arange(121, dtype=np.float32)[:, None])
+    assert judged is not None and {name: v.tolist() for name, v in judged.values.items()} == {
+        "recall@20": [0.0], "ndcg@20": [0.0], "recall@100": [1.0],
+    }  # fmt: skip
+
+
+def test_a_sample_keeps_whole_users() -> None:
+    rng = np.random.default_rng(0)
+    train, warm, cold = (csr_matrix((rng.random((50, 9)) < 0.5).astype(np.float32)) for _ in range(3))
+    whole = Protocol(train, warm, cold, np.ones(9, bool))
+    few = whole.sampled(10, seed=1)
+    users = np.flatnonzero(np.diff(few.cold_test.indptr))
+    assert len(users) == 10
+    assert (few.warm_test[users] != warm[users]).nnz == (few.cold_test[users] != cold[users]).nnz == 0
+    assert set(few.users("warm")) <= set(users)
+    assert whole.sampled(50, seed=1) is whole
+
+
+def test_seeds_are_averaged_for_the_users_of_all_of_them() -> None:
+    first = Judged(np.array([1, 4, 6]), np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.5, 1.0]), np.ones(3))
+    second = Judged(np.array([4, 6, 9]), np.array([0.0, 1.0, 1.0]), np.array([0.5, 0.0, 1.0]), np.zeros(3))
+    found = average([first, second])
+    assert found.users.tolist() == [4, 6]
+    assert {name: v.tolist() for name, v in found.values.items()} == {
+        "recall@20": [0.5, 0.5], "ndcg@20": [0.5, 0.5], "recall@100": [0.5, 0.5],
+    }  # fmt: skip
