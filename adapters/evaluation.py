@@ -11,6 +11,7 @@ from adapters.config import AdapterConfig
 from adapters.content import MODALITIES, Contents
 from adapters.results import Lists, Run
 from adapters.space import Adapter
+from adapters.studies import Stage, Study, TrainBackbone
 from adapters.training import Epoch, train_adapter
 from adapters.validation import Validation, take_known
 from coldstart.backbones import FrozenBackbone
@@ -23,9 +24,6 @@ from coldstart.vectors import Matrix, Rows
 TRAIN_BACKBONE, TRAIN_ADAPTER = "training the backbone", "training the adapter"
 """Phases of a seed before its methods are judged."""
 
-TrainBackbone = Callable[[int], FrozenBackbone]
-"""Trains the backbone of a seed on the split's training part."""
-
 
 def run_seed(
     dataset: Dataset,
@@ -35,6 +33,7 @@ def run_seed(
     train_backbone: TrainBackbone,
     seed: int,
     methods: Sequence[str] = ALWAYS,
+    studies: Sequence[Study] = (),
     part: Part = "test",
     config: AdapterConfig | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -48,15 +47,18 @@ def run_seed(
         In the data set's row order.
     methods : sequence of str
         Of `adapters.baseline_tuning.METHODS`; those of `ALWAYS` are judged whether named or not.
+    studies : sequence of Study
+        What else is measured.
     part : str
         ``val`` judges the parts that everything was tuned on, for whoever develops a method.
     on_phase : callable, optional
-        Told what comes next: `TRAIN_BACKBONE`, `TRAIN_ADAPTER`, then each method's name as it is judged.
+        Told what comes next: `TRAIN_BACKBONE`, `TRAIN_ADAPTER`, then the name of each method and
+        study as its turn comes.
     """
-    tell = on_phase or (lambda _: None)
+    tell, config = on_phase or (lambda _: None), config or AdapterConfig()
     started = time.perf_counter()
     tell(TRAIN_BACKBONE)
-    backbone = train_backbone(seed)
+    backbone = train_backbone(split.train, split.warm_val if len(split.warm_val) else None, seed)
     trained_backbone = time.perf_counter()
     tell(TRAIN_ADAPTER)
     rows, users = dataset.items.ids.rows(backbone.items.ids), dataset.users.rows(backbone.users.ids)
@@ -80,9 +82,18 @@ def run_seed(
     # It has no vector for a cold item: any order of them would be of our making.
     judged["backbone"].pop("cold", None)
     moved = displacement.measure(protocol, vectors, (known.users, known.items))
+    stage = Stage(
+        dataset, split, contents, part, seed, config, trained.adapter, users, rows, protocol, validation, vectors,
+        train_backbone,
+    )  # fmt: skip
+    measured = {}
+    for study in studies:
+        tell(study.name)
+        measured[study.name] = study.measure(stage)
     done = time.perf_counter()
     return Run(
-        judged=judged, chosen=chosen, displacement=moved, curve=trained.curve, gates=gates, modalities=MODALITIES,
+        judged=judged, chosen=chosen, measured=measured, displacement=moved, curve=trained.curve, gates=gates,
+        modalities=MODALITIES,
         adapter_parameters=trained.adapter.trained_parameters, backbone_parameters=backbone.parameters,
         sha256_before=trained.sha256_before, sha256_after=trained.sha256_after,
         seconds={

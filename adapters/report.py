@@ -56,7 +56,7 @@ def make_report(evaluation: Evaluation) -> Report:
                 _overview(evaluation),
                 *(_list(evaluation, name) for name in LISTS if any(name in f for f in evaluation.figures.values())),
                 displaced(evaluation),
-                *evaluation.sections,
+                *(finding.section for finding in evaluation.findings.values()),
                 _curve(evaluation),
                 _gates(evaluation),
                 _chosen(evaluation),

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from adapters.studies import Finding, Study
 from adapters.training import Epoch
 from coldstart.evaluation.displacement import Displacement
 from coldstart.evaluation.intervals import Estimate, Interval, differences, estimates
 from coldstart.evaluation.protocols import LISTS, Judged, average
-from coldstart.evaluation.report import Section
 from coldstart.vectors import Matrix
 
 Lists = dict[str, Judged]
@@ -32,6 +32,8 @@ class Run:
         The adapter's overall list against the backbone's own warm list.
     curve : tuple of Epoch
         The adapter's learning curve.
+    measured : mapping
+        Per study, what it measured.
     gates : float32 [cold items, modalities]
         Gate weights of the cold items that have any content.
     modalities : tuple of str
@@ -49,6 +51,7 @@ class Run:
     sha256_before: str
     sha256_after: str
     seconds: Mapping[str, float]
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def mean_gates(self) -> dict[str, float]:
@@ -72,10 +75,8 @@ class Evaluation:
 
     Parameters
     ----------
-    sections : tuple of Section
-        What others measured, to be shown in the report after the lists.
-    extra : mapping
-        The same for the JSON document: keys of its own beside those of the contract.
+    studies : tuple of Study
+        Those that measured something in every run.
     """
 
     dataset: str
@@ -84,8 +85,7 @@ class Evaluation:
     backbone: str
     runs: tuple[Run, ...] = field(default=())
     encode_seconds: float = 0.0
-    sections: tuple[Section, ...] = ()
-    extra: Mapping[str, object] = field(default_factory=dict)
+    studies: tuple[Study, ...] = ()
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -118,6 +118,16 @@ class Evaluation:
             if method != "adapter"
         }
 
+    @cached_property
+    def findings(self) -> dict[str, Finding]:
+        """Per study, what all seeds together say; without the studies that the data could not tell anything."""
+        measured = {study: [run.measured[study.name] for run in self.runs] for study in self.studies}
+        return {
+            study.name: study.find(found)
+            for study, found in measured.items()
+            if all(each is not None for each in found)
+        }
+
     @property
     def displacement(self) -> Displacement | None:
         """Mean over the seeds."""
@@ -144,7 +154,7 @@ class Evaluation:
         last = self.runs[-1]
         moved = self.displacement
         return {
-            **self.extra,
+            **{name: dict(finding.document) for name, finding in self.findings.items()},
             "dataset": self.dataset,
             "split": self.split,
             "modalities": list(self.modalities),

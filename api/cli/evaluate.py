@@ -35,6 +35,7 @@ def evaluate(
     methods: Annotated[
         str, typer.Option(help="Baselines beside backbone and popularity: neighbours, ridge, content-knn; or all")
     ] = "adapter,backbone,popularity",
+    studies: Annotated[str, typer.Option(help="What else to measure: all, none, or some of the studies")] = "all",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file")] = None,
     report_file: Annotated[Path | None, typer.Option("--report", help="Write an HTML report to this file")] = None,
 ) -> None:
@@ -47,6 +48,7 @@ def evaluate(
     from adapters.evaluation import run_seed
     from adapters.report import make_report
     from adapters.results import Evaluation
+    from adapters.studies import parse_studies
     from api.cli.figures import phases, print_evaluation
     from api.cli.offline import embed, make_room, open_encoders, parse_modalities, remark_epoch
     from coldstart.backbones.training import train_backbone
@@ -55,7 +57,7 @@ def evaluate(
     from coldstart.evaluation.report import render, require_plots
     from coldstart.folder import write_file
 
-    wanted = parse_methods(methods)
+    wanted, more = parse_methods(methods), parse_studies(studies)
     for path in (json_file, report_file):
         if path is not None:
             make_room(path)
@@ -69,21 +71,19 @@ def evaluate(
     )
     embedded, encode_seconds = embed(dataset, encoders, settings)
     runs = []
-    with phases(seeds, wanted) as on_phase:
+    with phases(seeds, [*wanted, *(study.name for study in more)]) as on_phase:
         for seed in range(seeds):
             runs.append(
                 run_seed(
-                    dataset, chosen, embedded.contents, seed=seed, methods=wanted,
-                    train_backbone=lambda s: train_backbone(
-                        backbone, dataset.users, dataset.items.ids, chosen.train,
-                        chosen.warm_val if len(chosen.warm_val) else None,
-                        config=config_of_kind, seed=s,
+                    dataset, chosen, embedded.contents, seed=seed, methods=wanted, studies=more,
+                    train_backbone=lambda train, validation, s: train_backbone(
+                        backbone, dataset.users, dataset.items.ids, train, validation, config=config_of_kind, seed=s
                     ),
                     on_epoch=lambda e: remark_epoch(e.number, e.loss, e.cold_ndcg, e.kept),
                     on_phase=on_phase,
                 )
             )  # fmt: skip
-    result = Evaluation(dataset.name, chosen.name, names, backbone, tuple(runs), encode_seconds)
+    result = Evaluation(dataset.name, chosen.name, names, backbone, tuple(runs), encode_seconds, more)
     print_evaluation(result)
     if json_file is not None:
         write_file(json_file, json.dumps(result.document(), indent=1).encode())

@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from adapters.evaluation import TRAIN_ADAPTER, TRAIN_BACKBONE
-from adapters.report import label, list_table, tell_displacement
+from adapters.report import LABELS, label, list_table, tell_displacement
 from adapters.results import Evaluation
 from api.cli.offline import console
 from coldstart.evaluation.protocols import LISTS
-from coldstart.evaluation.report import format_cell
+from coldstart.evaluation.report import Cell, format_cell
 
 _PAGE = 160
 """Columns of output that goes into a file: no terminal says how many there are."""
@@ -36,7 +36,8 @@ def phases(seeds: int, methods: Sequence[str]) -> Iterator[Callable[[str], None]
     def on_phase(name: str) -> None:
         nonlocal begun
         training = name in (TRAIN_BACKBONE, TRAIN_ADAPTER)
-        description = f"seed {begun // each}: {name if training else f'judging {label(name)}'}"
+        what = f"judging {label(name)}" if name in LABELS else name if training else f"measuring {name}"
+        description = f"seed {begun // each}: {what}"
         bars.update(task, completed=begun, description=description)
         begun += 1
         if name == TRAIN_BACKBONE:
@@ -67,12 +68,9 @@ def print_evaluation(result: Evaluation) -> None:
         if judged is None:
             out.print(f"{name}: the split holds nothing out to judge it by")
             continue
-        table = Table(title=f"{name}, {len(judged.users):,} users", title_justify="left")
-        for column in columns:
-            table.add_column(column, justify="left" if column == columns[0] else "right")
-        for row in rows:
-            table.add_row(*(Text(format_cell(cell)) for cell in row))
-        out.print(table)
+        out.print(_table(f"{name}, {len(judged.users):,} users", columns, rows))
+    for finding in result.findings.values():
+        out.print(_table(finding.section.title, finding.section.columns, finding.section.rows))
     moved = result.displacement
     out.print(
         *([f"overall list: {tell_displacement(moved)}"] if moved is not None else []),
@@ -87,6 +85,15 @@ def print_evaluation(result: Evaluation) -> None:
         "[95 % interval over users]",
         sep="\n", soft_wrap=True, highlight=False, markup=False,
     )  # fmt: skip
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="left" if column == columns[0] else "right")
+    for row in rows:
+        table.add_row(*(Text(format_cell(cell)) for cell in row))
+    return table
 
 
 def _listed(figures: dict[str, float]) -> str:

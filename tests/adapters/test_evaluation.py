@@ -7,6 +7,7 @@ from adapters.baseline_tuning import METHODS
 from adapters.config import AdapterConfig
 from adapters.evaluation import TRAIN_ADAPTER, TRAIN_BACKBONE, run_seed, split_validation
 from adapters.results import Evaluation, Run
+from adapters.studies import Study
 from coldstart.ids import IdMap
 from tests.adapters.toy import World, make_world
 from tests.adapters.toy_split import data_of, joined, nothing
@@ -14,14 +15,17 @@ from tests.adapters.toy_split import data_of, joined, nothing
 CONFIG = AdapterConfig(neighbours=5, image_dim=8, content_dim=16, epochs=2)
 
 
-def run_world(world: World, *, without: tuple[str, ...] = (), seed: int = 0, methods: tuple[str, ...] = METHODS) -> Run:
+def run_world(
+    world: World, *, without: tuple[str, ...] = (), seed: int = 0, methods: tuple[str, ...] = METHODS,
+    studies: tuple[Study, ...] = (),
+) -> Run:  # fmt: skip
     """One seed on the toy world, with some parts of its split missing."""
     dataset, split = data_of(world)
     for part in without:
         split = replace(split, **{part: nothing()})  # type: ignore[arg-type]
     return run_seed(
-        dataset, split, joined(world), train_backbone=lambda _: world.backbone, seed=seed, config=CONFIG,
-        methods=methods,
+        dataset, split, joined(world), train_backbone=lambda *_: world.backbone, seed=seed, config=CONFIG,
+        methods=methods, studies=studies,
     )  # fmt: skip
 
 
@@ -76,7 +80,7 @@ def test_phases_are_told_in_order() -> None:
     world, told = make_world(items=20, users=12, cold=8), list[str]()
     dataset, split = data_of(world)
     run_seed(
-        dataset, split, joined(world), train_backbone=lambda _: world.backbone, seed=0, config=CONFIG,
+        dataset, split, joined(world), train_backbone=lambda *_: world.backbone, seed=0, config=CONFIG,
         methods=("ridge",), on_phase=told.append,
     )  # fmt: skip
     assert told == [TRAIN_BACKBONE, TRAIN_ADAPTER, "adapter", "backbone", "popularity", "ridge"]
@@ -109,6 +113,6 @@ def test_validation_parts_can_be_judged_instead() -> None:
     dataset, split = data_of(world)
     hidden = replace(split, warm_test=nothing())
     run = run_seed(
-        dataset, hidden, joined(world), train_backbone=lambda _: world.backbone, seed=0, config=CONFIG, part="val"
+        dataset, hidden, joined(world), train_backbone=lambda *_: world.backbone, seed=0, config=CONFIG, part="val"
     )
     assert mean(run, "adapter", "overall") > mean(run, "backbone", "overall")

@@ -4,7 +4,8 @@ import pytest
 
 from adapters.report import format_figure, list_table, make_report
 from adapters.results import Evaluation, Figure
-from coldstart.evaluation.report import Section, render
+from coldstart.evaluation.report import render
+from tests.adapters.studies.toy import Count
 from tests.adapters.test_evaluation import run_world
 from tests.adapters.toy import make_world
 
@@ -13,6 +14,13 @@ from tests.adapters.toy import make_world
 def evaluation() -> Evaluation:
     run = run_world(make_world())
     return Evaluation("toy", "toy", ("text", "image"), "external", (run, run), 1.0)
+
+
+@pytest.fixture(scope="module")
+def studied() -> Evaluation:
+    """With the study below."""
+    run = run_world(make_world(), studies=(Count(),))
+    return Evaluation("toy", "toy", ("text", "image"), "external", (run, run), studies=(Count(),))
 
 
 def titles(evaluation: Evaluation) -> list[str]:
@@ -33,9 +41,8 @@ def test_a_data_set_may_be_called_anything(evaluation: Evaluation) -> None:
     assert "<b>x</b>" not in html and "&lt;b&gt;x&lt;/b&gt;" in html
 
 
-def test_others_add_sections(evaluation: Evaluation) -> None:
-    more = replace(evaluation, sections=(Section("Graduation", "Items with n clicks."),))
-    assert set(titles(more)) - set(titles(evaluation)) == {"Graduation"}
+def test_studies_add_sections(studied: Evaluation) -> None:
+    assert set(titles(studied)) - set(titles(replace(studied, studies=()))) == {"Cold items"}
 
 
 def test_one_modality_has_no_gates_to_show(evaluation: Evaluation) -> None:

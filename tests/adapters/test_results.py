@@ -5,14 +5,15 @@ import pytest
 
 from adapters.results import Evaluation, Run
 from coldstart.evaluation.protocols import Judged
+from tests.adapters.studies.toy import Count
 from tests.adapters.test_evaluation import run_world
 from tests.adapters.toy import make_world
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    run = run_world(make_world())
-    return Evaluation("toy", "toy", ("text", "image"), "external", (run, run), 1.0, extra={"ablations": 1}).document()
+    run = run_world(make_world(), studies=(Count(),))
+    return Evaluation("toy", "toy", ("text", "image"), "external", (run, run), 1.0, (Count(),)).document()
 
 
 def judged(*recall: float) -> Judged:
@@ -55,7 +56,7 @@ def test_what_stands_beside_the_contract(document: dict[str, Any]) -> None:
     assert document["methods"]["backbone"]["cold"] is None
     assert set(document["differences"]["ridge"]) == {"cold", "warm", "overall"}
     assert "penalty" in document["chosen"]["ridge"]
-    assert document["ablations"] == 1
+    assert document["count"] == {"seeds": 2, "items": 20}
 
 
 def test_seeds_are_averaged_per_user_before_users_are_drawn() -> None:
