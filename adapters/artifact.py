@@ -16,21 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+from scipy.sparse import csr_matrix
 
 from adapters.config import AdapterConfig
-from adapters.content import Centering, Contents
+from adapters.content import Centering, Contents, Terms
 from adapters.neighbours import Anchors
 from adapters.space import Adapter, Scales, Statistics
 from coldstart.backbones import FrozenBackbone
 from coldstart.errors import Conflict, NotFound
 from coldstart.folder import current_folder, write_folder
+from coldstart.terms import BUCKETS
 from coldstart.vectors import rounded
 
-FORMAT = 1
+FORMAT = 2
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 CONTENTS_FILE = "contents.safetensors"
 CARD_FILE = "card.md"
+_NOT_TENSORS = ("terms", "term_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,8 @@ def _tensors(adapter: Adapter) -> dict[str, NDArray[Any]]:
     groups: dict[str, Mapping[str, Any]] = {
         "parameters": adapter.parameters,
         "statistics": vars(adapter.statistics),
-        "centering": vars(adapter.centering),
+        "centering": {name: array for name, array in vars(adapter.centering).items() if name not in _NOT_TENSORS},
+        "terms": vars(adapter.centering.terms),
         "anchors": {"rows": adapter.anchors.rows, "penalty": adapter.anchors.penalty},
     }
     return {
@@ -146,9 +150,15 @@ def _tensors(adapter: Adapter) -> dict[str, NDArray[Any]]:
 
 def _contents(contents: Contents) -> dict[str, NDArray[Any]]:
     kept = Contents(
-        rounded(contents.text), rounded(contents.image), contents.present
+        rounded(contents.text), rounded(contents.image), contents.present, contents.terms
     )  # refuses what float16 cannot hold
-    return {"text": kept.text.astype(np.float16), "image": kept.image.astype(np.float16), "present": kept.present}
+    return {
+        "text": kept.text.astype(np.float16),
+        "image": kept.image.astype(np.float16),
+        "present": kept.present,
+        "terms.indptr": contents.terms.indptr.astype(np.int64),
+        "terms.indices": contents.terms.indices.astype(np.int32),
+    }
 
 
 def _assemble(
@@ -157,18 +167,25 @@ def _assemble(
     weights: Mapping[str, NDArray[Any]],
     contents: Mapping[str, NDArray[Any]],
 ) -> Adapter:
-    groups: dict[str, dict[str, Any]] = {"parameters": {}, "statistics": {}, "centering": {}, "anchors": {}}
+    groups: dict[str, dict[str, Any]] = {
+        "parameters": {}, "statistics": {}, "centering": {}, "terms": {}, "anchors": {}
+    }  # fmt: skip
     for name, array in weights.items():
         group, _, field = name.partition(".")
         groups[group][field] = array
-    raw = Contents(contents["text"].astype(np.float32), contents["image"].astype(np.float32), contents["present"])
-    centering = Centering(**groups["centering"])
+    config = AdapterConfig(**document["config"])
+    indptr, indices = contents["terms.indptr"], contents["terms.indices"]
+    terms = csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(indptr) - 1, BUCKETS))
+    raw = Contents(
+        contents["text"].astype(np.float32), contents["image"].astype(np.float32), contents["present"], terms
+    )
+    centering = Centering(**groups["centering"], terms=Terms(**groups["terms"]), term_share=config.term_share)
     rows = groups["anchors"]["rows"]
     text, image = centering.apply(raw.take(rows))
     return Adapter(
         backbone=backbone,
         contents=raw,
-        config=AdapterConfig(**document["config"]),
+        config=config,
         centering=centering,
         anchors=Anchors(rows, text, image, groups["anchors"]["penalty"]),
         parameters=groups["parameters"],

@@ -1,6 +1,6 @@
 """Fits the few scalars of the served space on validation: a coordinate search over short grids."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -52,18 +52,21 @@ def cold_score(adapter: Adapter, judge: Judge) -> float:
     return judge.cold(adapter, adapter.cold_vectors(adapter.blocks(validation.contents)))
 
 
-def calibrate_scales(adapter: Adapter, judge: Judge) -> Adapter:
+def calibrate_scales(adapter: Adapter, judge: Judge, *, held: Collection[str] = ()) -> Adapter:
     """Scalars of the cold side on the cold list, of the warm side on the warm list, and their ratio on both.
 
-    The warm side starts from the backbone's own list. Without held-out warm clicks it keeps the scalars it has.
+    The warm side starts from the backbone's own list. Without held-out warm clicks it keeps the scalars it has, as it
+    does those whose names are ``held``.
     """
     cold = adapter.blocks(judge.validation.contents)
 
     def cold_list(changed: Adapter) -> float:
         return judge.cold(changed, changed.cold_vectors(cold))
 
-    adapter = _choose(adapter, "cold_content", _COLD_CONTENTS, cold_list)
-    adapter = _choose(adapter, "strength", _STRENGTHS, cold_list)
+    if "cold_content" not in held:
+        adapter = _choose(adapter, "cold_content", _COLD_CONTENTS, cold_list)
+    if "strength" not in held:
+        adapter = _choose(adapter, "strength", _STRENGTHS, cold_list)
     if not judge.has_warm:
         return adapter
     rows = np.arange(len(adapter.backbone.items))
@@ -73,7 +76,8 @@ def calibrate_scales(adapter: Adapter, judge: Judge) -> Adapter:
         return judge.warm(changed, changed.warm_vectors(rows, warm))
 
     adapter = adapter.with_scales(warm_content=0.0, warm_neighbours=0.0)
-    adapter = _choose(adapter, "warm_content", _WARM_CONTENTS, warm_list, gain=_WARM_GAIN)
+    if "warm_content" not in held:
+        adapter = _choose(adapter, "warm_content", _WARM_CONTENTS, warm_list, gain=_WARM_GAIN)
     adapter = _choose(adapter, "warm_neighbours", _WARM_NEIGHBOURS, warm_list, gain=_WARM_GAIN)
     if len(judge.both_users) == 0:
         return adapter

@@ -11,6 +11,8 @@ class AdapterConfig:
     temperature: float = 0.1  # of the softmax over their corrected cosines
     hubness: float = 0.3  # weight of a neighbour's own mean similarity, subtracted (CSLS)
     image_dim: int = 256  # principal components kept of the picture embedding
+    term_dim: int = 384  # principal components kept of the terms of declared columns
+    term_share: float = 0.35  # of what is written about an item that is those terms
     content_dim: int = 256  # width of the content block beside the collaborative one
     ridge: float = 10.0  # of the users' content profiles
     max_anchors: int = 50_000  # warm items searched for neighbours, the most clicked first

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from coldstart.errors import InvalidInput
+from coldstart.terms import BUCKETS
 from coldstart.vectors import Mask, Matrix, Rows, Vector, normalise, require_finite
 
 MODALITIES = ("text", "image")
+_LEAST_ITEMS = 2
+_MOST_TERMS = 4096
 
 
 @dataclass(frozen=True)
@@ -21,17 +25,24 @@ class Contents:
     image : float32 [n, dx]
         Zeros where the modality is missing; dt or dx may be 0 where nobody has it.
     present : bool [n, 2]
-        m: which of text and image each item has.
+        m: which of text and image each item has. Declared columns are part of what is written about an item: one that
+        has any has a text.
+    terms : csr float32 [n, BUCKETS], optional
+        Those columns, as `coldstart.terms.count_terms` gives them.
     """
 
     text: Matrix
     image: Matrix
     present: Mask
+    terms: csr_matrix = None
 
     def __post_init__(self) -> None:
-        if not len(self.text) == len(self.image) == len(self.present):
+        if self.terms is None:
+            object.__setattr__(self, "terms", csr_matrix((len(self.present), BUCKETS), dtype=np.float32))
+        rows = [len(self.text), len(self.image), len(self.present), self.terms.shape[0]]
+        if len(set(rows)) > 1:
             raise InvalidInput(
-                f"text, image and mask have {len(self.text)}, {len(self.image)} and {len(self.present)} rows",
+                f"text, image, mask and terms have {rows} rows",
                 subject="contents",
                 remedy="Give one row an item to each",
             )
@@ -43,7 +54,7 @@ class Contents:
 
     def take(self, rows: Rows) -> "Contents":
         """The items at these rows, in this order."""
-        return Contents(self.text[rows], self.image[rows], self.present[rows])
+        return Contents(self.text[rows], self.image[rows], self.present[rows], self.terms[rows])
 
     def padded(self, text_dim: int, image_dim: int) -> "Contents":
         """The same items, a modality that nobody has widened to its encoder's width with zeros."""
@@ -51,17 +62,63 @@ class Contents:
         def widened(vectors: Matrix, dim: int) -> Matrix:
             return vectors if vectors.shape[1] else np.zeros((len(vectors), dim), np.float32)
 
-        return Contents(widened(self.text, text_dim), widened(self.image, image_dim), self.present)
+        return Contents(widened(self.text, text_dim), widened(self.image, image_dim), self.present, self.terms)
 
     def only(self, modalities: Sequence[str]) -> "Contents":
         """The same items with the other modalities masked out."""
         keep = np.array([name in modalities for name in MODALITIES])
-        return Contents(self.text * keep[0], self.image * keep[1], self.present & keep)
+        return Contents(self.text * keep[0], self.image * keep[1], self.present & keep, self.terms * float(keep[0]))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The declared columns' terms that warm items share, weighed by rarity, and their principal axes.
+
+    Parameters
+    ----------
+    buckets : int64 [a]
+        Columns of the counts that are used: those of two warm items at least, the most frequent first.
+    weights : float32 [a]
+        log(1 + warm items / items with the term): inverse document frequency (Spärck Jones 1972).
+    basis : float32 [a, pa]
+        Orthonormal columns, largest moment first.
+    mean : float32 [pa]
+        Of the warm items that have any.
+    """
+
+    buckets: Rows
+    weights: Vector
+    basis: Matrix
+    mean: Vector
+
+    @classmethod
+    def fit(cls, counts: csr_matrix, *, dim: int) -> "Terms":
+        """Measure the warm items' counts [n, BUCKETS]."""
+        frequency = np.asarray(counts.sum(axis=0)).ravel()
+        order = np.argsort(-frequency, kind="stable")[:_MOST_TERMS]
+        buckets = order[frequency[order] >= _LEAST_ITEMS]
+        weights = np.log1p(counts.shape[0] / np.maximum(frequency[buckets], 1.0)).astype(np.float32)
+        start = cls(buckets, weights, np.eye(len(buckets), dtype=np.float32), np.zeros(len(buckets), np.float32))
+        rows = start._weighed(counts)
+        values, axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))
+        basis = axes[:, np.argsort(-values)[: min(dim, len(buckets), len(rows))]].astype(np.float32)
+        projected = rows @ basis
+        has = rows.any(axis=1)
+        mean = projected[has].mean(axis=0) if has.any() else np.zeros(basis.shape[1], np.float32)
+        return cls(buckets, weights, basis, mean.astype(np.float32))
+
+    def apply(self, counts: csr_matrix) -> Matrix:
+        """a [n, pa]: centred rows of unit length, zeros for items without a known term."""
+        rows = self._weighed(counts)
+        return normalise((rows @ self.basis - self.mean) * rows.any(axis=1, keepdims=True))
+
+    def _weighed(self, counts: csr_matrix) -> Matrix:
+        return normalise(np.asarray(counts[:, self.buckets].toarray() * self.weights, dtype=np.float32))
 
 
 @dataclass(frozen=True)
 class Centering:
-    """Means of the warm items and the pictures' principal axes.
+    """Means of the warm items, the pictures' principal axes, and the terms of declared columns.
 
     Parameters
     ----------
@@ -69,26 +126,47 @@ class Centering:
     image_mean : float32 [dx]
     image_basis : float32 [dx, px]
         Orthonormal columns, largest variance first.
+    terms : Terms
+    term_share : float
+        Of an item's t that is its terms, where it has a text, too.
     """
 
     text_mean: Vector
     image_mean: Vector
     image_basis: Matrix
+    terms: Terms
+    term_share: float
 
     @classmethod
-    def fit(cls, warm: Contents, *, image_dim: int) -> "Centering":
+    def fit(cls, warm: Contents, *, image_dim: int, term_dim: int, term_share: float) -> "Centering":
         """Measure the warm items; a modality that none of them has gets zeros."""
-        text, image = warm.text[warm.present[:, 0]], warm.image[warm.present[:, 1]]
+        text, image = warm.text[warm.text.any(axis=1)], warm.image[warm.present[:, 1]]
         text_mean = text.mean(0) if len(text) else np.zeros(warm.text.shape[1], np.float32)
         image_mean = image.mean(0) if len(image) else np.zeros(warm.image.shape[1], np.float32)
         centred = image - image_mean
         values, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
         order = np.argsort(-values)[: min(image_dim, len(image))]
-        return cls(text_mean.astype(np.float32), image_mean.astype(np.float32), axes[:, order].astype(np.float32))
+        return cls(
+            text_mean.astype(np.float32), image_mean.astype(np.float32), axes[:, order].astype(np.float32),
+            Terms.fit(warm.terms, dim=term_dim), term_share,
+        )  # fmt: skip
+
+    @property
+    def dims(self) -> tuple[int, int]:
+        """dt + pa and px, the widths of t and x."""
+        return len(self.text_mean) + len(self.terms.mean), int(self.image_basis.shape[1])
 
     def apply(self, contents: Contents) -> tuple[Matrix, Matrix]:
-        """t [n, dt] and x [n, px]: centred rows of unit length, zeros where the modality is missing."""
-        text = normalise(contents.text - self.text_mean) * contents.present[:, :1]
+        """t [n, dt + pa] and x [n, px]: centred rows of unit length, zeros where the modality is missing.
+
+        t is what is written about an item, sqrt(1 - share) of it the sentence and sqrt(share) the terms; an item with
+        one of the two has that alone. Sentences mean nothing where no warm item had one.
+        """
+        known = contents.text.any(axis=1, keepdims=True) & self.text_mean.any()
+        sentence = normalise((contents.text - self.text_mean) * known)
+        terms = self.terms.apply(contents.terms)
+        both = [np.sqrt(1 - self.term_share) * sentence, np.sqrt(self.term_share) * terms]
+        text = normalise(np.hstack(both).astype(np.float32)) * contents.present[:, :1]
         image = normalise(np.asarray((contents.image - self.image_mean) @ self.image_basis, dtype=np.float32))
         image = image * contents.present[:, 1:]
         return text.astype(np.float32), image.astype(np.float32)

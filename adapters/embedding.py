@@ -19,6 +19,7 @@ from coldstart.encoders.fetch import Fetcher
 from coldstart.encoders.media import decode_picture, read_picture
 from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, InvalidInput
+from coldstart.terms import count_terms
 from coldstart.vectors import Matrix, Vector, require_finite, rounded
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def embed_items(
     fetcher: Fetcher | None = None,
     on_progress: OnProgress | None = None,
 ) -> Embedded:
-    """Embed every item of a data set.
+    """Embed every item of a data set; its declared columns are terms beside the embeddings, whatever is left out.
 
     Embeddings are rounded to float16, as they are stored. A picture that cannot be read leaves its item with its text.
     Raises `InvalidInput`, naming the item, for an embedding that float16 cannot hold.
@@ -88,8 +89,9 @@ def embed_items(
             images = known.through(
                 pictures, encode, ids=ids, dim=image.dim, modality=MODALITIES[1], on_progress=on_progress
             )
-    present = np.stack([texts.any(axis=1), images.any(axis=1)], axis=1)
-    return Embedded(Contents(texts, images, present), errors)
+    terms = count_terms(dataset.items.attributes)
+    present = np.stack([texts.any(axis=1) | (np.diff(terms.indptr) > 0), images.any(axis=1)], axis=1)
+    return Embedded(Contents(texts, images, present, terms), errors)
 
 
 def _sentences(items: Items) -> Iterator[str]:

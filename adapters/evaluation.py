@@ -3,23 +3,19 @@
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from adapters.baseline_tuning import ALWAYS, build
-from adapters.baselines import Known, Vectors, scatter
+from adapters.baselines import Known, Vectors
 from adapters.config import AdapterConfig
 from adapters.content import MODALITIES, Contents
+from adapters.placing import place
 from adapters.results import Lists, Run
-from adapters.space import Adapter
 from adapters.studies import Stage, Study, TrainBackbone
 from adapters.training import Epoch, train_adapter
-from adapters.validation import Validation, take_known
-from coldstart.backbones import FrozenBackbone
+from adapters.validation import split_validation
 from coldstart.dataset import Dataset
 from coldstart.evaluation import displacement
-from coldstart.evaluation.protocols import LISTS, Part, Protocol, cold_candidates
+from coldstart.evaluation.protocols import LISTS, Part, Protocol
 from coldstart.splits import Split
-from coldstart.vectors import Matrix, Rows
 
 TRAIN_BACKBONE, TRAIN_ADAPTER = "training the backbone", "training the adapter"
 """Phases of a seed before its methods are judged."""
@@ -70,7 +66,7 @@ def run_seed(
     shape = len(dataset.users), len(dataset.items)
     protocol, validation = (Protocol.of(split, *shape, part=each) for each in (part, "val"))
     known = Known.of(backbone, users, rows, protocol.train, contents)
-    vectors, gates = _adapted(trained.adapter, contents, rows, users, protocol)
+    vectors, gates = place(trained.adapter, contents, items=rows, users=users, protocol=protocol)
     judged, chosen = {}, {}
     for name in dict.fromkeys((*ALWAYS, *methods)):
         tell(name)
@@ -102,32 +98,6 @@ def run_seed(
             "evaluate": done - trained_adapter,
         },
     )  # fmt: skip
-
-
-def split_validation(dataset: Dataset, split: Split, backbone: FrozenBackbone, contents: Contents) -> Validation | None:
-    """The split's validation parts in the backbone's rows; ``None`` where no cold item is held out for validation."""
-    if len(split.cold_val_items) == 0:
-        return None
-    rows = cold_candidates(split, part="cold_val")
-    users = dataset.users.rows(backbone.users.ids)
-    shape = len(dataset.users), len(dataset.items)
-    cold = take_known(split.cold_val.matrix(*shape), users)[:, rows].tocsr()
-    warm = take_known(split.warm_val.matrix(*shape), users)[:, dataset.items.ids.rows(backbone.items.ids)].tocsr()
-    return Validation(contents.take(rows), np.full(len(rows), -1), cold, warm if warm.nnz else None)
-
-
-def _adapted(
-    adapter: Adapter, contents: Contents, warm: Rows, users: Rows, protocol: Protocol
-) -> tuple[Vectors, Matrix]:
-    """The adapter's user and item vectors in the data set's rows, and its gates of the cold candidates with content."""
-    cold, own = np.flatnonzero(protocol.cold), np.arange(len(warm))
-    items = np.zeros((len(contents), adapter.dim), np.float32)
-    items[warm] = adapter.warm_vectors(own, adapter.blocks(contents.take(warm), own))
-    blocks = adapter.blocks(contents.take(cold))
-    items[cold] = adapter.cold_vectors(blocks)
-    queries = adapter.user_vectors(np.arange(len(adapter.backbone.users)))
-    has = contents.present[cold].any(axis=1)
-    return (scatter(queries, users, protocol.train.shape[0]), items), blocks.gate[has]
 
 
 def _judge(protocol: Protocol, vectors: Vectors) -> Lists:

@@ -74,10 +74,11 @@ def fit(
             subject="adapter",
             remedy="Give more items of the data set texts or pictures, or more items clicks",
         )
-    centering = Centering.fit(contents.take(warm), image_dim=config.image_dim)
-    parameters = initial_parameters(
-        backbone, text_dim=contents.text.shape[1], image_dim=centering.image_basis.shape[1], config=config, seed=seed
+    centering = Centering.fit(
+        contents.take(warm), image_dim=config.image_dim, term_dim=config.term_dim, term_share=config.term_share
     )
+    text_dim, image_dim = centering.dims
+    parameters = initial_parameters(backbone, text_dim=text_dim, image_dim=image_dim, config=config, seed=seed)
     anchors = _anchors(backbone, contents, centering, config, warm)
     return _measured(
         Adapter(backbone, contents, config, centering, anchors, parameters, _nothing(backbone), Scales(), hidden)

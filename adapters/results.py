@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from adapters.studies import Finding, Study
+from adapters.studies.stage import Finding, Study
 from adapters.training import Epoch
 from coldstart.evaluation.displacement import Displacement
 from coldstart.evaluation.intervals import Estimate, Interval, differences, estimates
@@ -166,7 +166,7 @@ class Evaluation:
             "methods": {method: self._lists(method, intervals=True) for method in self.methods},
             "intervals": self._intervals(),
             "differences": {
-                method: {name: {metric: _estimate(each) for metric, each in found.items()}
+                method: {name: {metric: estimate_document(each) for metric, each in found.items()}
                          for name, found in lists.items()}
                 for method, lists in self.differences.items()
             },
@@ -215,7 +215,8 @@ class Evaluation:
         }
 
 
-def _estimate(found: Estimate) -> dict[str, Any]:
+def estimate_document(found: Estimate) -> dict[str, Any]:
+    """A mean with its interval as JSON values."""
     return {"mean": round(found.mean, 5), "interval": _bounds(found.interval)}
 
 

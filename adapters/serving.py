@@ -6,10 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import diags
 
 from adapters.artifact import Artifact, load_artifact
 from adapters.content import Contents
-from coldstart.entities import ExternalId
+from coldstart.entities import Attributes, ExternalId
+from coldstart.terms import count_terms
 from coldstart.vectors import Mask, Matrix, Vector, normalise
 
 _BLEND_HALF = 10
@@ -44,7 +46,14 @@ class ServedAdapter:
         """Read an adapter and its backbone; see `adapters.artifact.load_artifact` for what is refused."""
         return cls(load_artifact(folder, backbone=backbone))
 
-    def serve(self, item_ids: Sequence[ExternalId], text: Matrix, image: Matrix, present: Mask) -> ServedItems:
+    def serve(
+        self,
+        item_ids: Sequence[ExternalId],
+        text: Matrix,
+        image: Matrix,
+        present: Mask,
+        attributes: Sequence[Attributes] | None = None,
+    ) -> ServedItems:
         """Place b items in the served space.
 
         Parameters
@@ -52,9 +61,15 @@ class ServedAdapter:
         text, image : float32 [b, dt], [b, dx]
             Embeddings of the encoders that the adapter was trained with; zeros where missing.
         present : bool [b, 2]
+        attributes : sequence of mappings [b], optional
+            Declared columns. Of an item that comes without, those count that the adapter was trained with.
         """
         own_rows = self.backbone.items.rows(item_ids)
-        blocks = self.adapter.blocks(Contents(text, image, present), own_rows)
+        terms = count_terms(attributes or [{}] * len(item_ids))
+        remembered = (np.diff(terms.indptr) == 0) & (own_rows >= 0)
+        if remembered.any():
+            terms = terms + diags(remembered.astype(np.float32)) @ self.adapter.contents.terms[own_rows]
+        blocks = self.adapter.blocks(Contents(text, image, present, terms.tocsr()), own_rows)
         cold = own_rows < 0
         vectors = self.adapter.cold_vectors(blocks)
         if not cold.all():

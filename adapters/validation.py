@@ -8,7 +8,10 @@ from scipy.sparse import csr_matrix, hstack
 from adapters.content import Contents
 from adapters.space import Adapter
 from coldstart.backbones import FrozenBackbone
+from coldstart.dataset import Dataset
 from coldstart.evaluation.metrics import rank, recall_ndcg
+from coldstart.evaluation.protocols import cold_candidates
+from coldstart.splits import Split
 from coldstart.vectors import Mask, Matrix, Rows
 
 K = 20
@@ -40,6 +43,18 @@ class Validation:
     def hidden(self) -> Rows:
         """Backbone rows that must not be used while tuning."""
         return self.own_rows[self.own_rows >= 0]
+
+
+def split_validation(dataset: Dataset, split: Split, backbone: FrozenBackbone, contents: Contents) -> Validation | None:
+    """The split's validation parts in the backbone's rows; ``None`` where no cold item is held out for validation."""
+    if len(split.cold_val_items) == 0:
+        return None
+    rows = cold_candidates(split, part="cold_val")
+    users = dataset.users.rows(backbone.users.ids)
+    shape = len(dataset.users), len(dataset.items)
+    cold = take_known(split.cold_val.matrix(*shape), users)[:, rows].tocsr()
+    warm = take_known(split.warm_val.matrix(*shape), users)[:, dataset.items.ids.rows(backbone.items.ids)].tocsr()
+    return Validation(contents.take(rows), np.full(len(rows), -1), cold, warm if warm.nnz else None)
 
 
 def hide_warm_items(

@@ -12,7 +12,7 @@ from PIL.Image import new as new_image
 from adapters.serving import ServedAdapter
 from coldstart.catalog import Claim, Embeddings, Encoded
 from coldstart.clean import compose_text
-from coldstart.entities import ExternalId
+from coldstart.entities import ExternalId, Item
 from coldstart.errors import InvalidInput
 from coldstart.vectors import Mask, Matrix, require_finite, rounded
 from workers.models import Models
@@ -80,7 +80,8 @@ class BatchEncoder:
             text, has_text = embed(self._models.text.get(), [content.text for content in contents])
             image, has_image = embed(self._models.image.get(), [content.picture for content in contents])
         present = np.stack([has_text, has_image], axis=1)
-        outcomes = serve(self._adapter, [content.item_id for content in contents], text, image, present)
+        items = [content.claim.record.item for content in contents]
+        outcomes = serve(self._adapter, items, text, image, present)
         for content, outcome in zip(contents, outcomes, strict=True):
             if outcome.cold and not any(outcome.gates.values()):
                 raise _mute(content)
@@ -102,15 +103,14 @@ def _mute(content: Content) -> InvalidInput:
     return InvalidInput(what, subject=content.item_id, remedy="Send it again with a title, a text or a picture")
 
 
-def serve(
-    adapter: ServedAdapter, item_ids: Sequence[ExternalId], text: Matrix, image: Matrix, present: Mask
-) -> list[Encoded]:
+def serve(adapter: ServedAdapter, items: Sequence[Item], text: Matrix, image: Matrix, present: Mask) -> list[Encoded]:
     """What the store keeps of items with these embeddings [b, dt], [b, dx] and modalities [b, 2]; ``version`` is 0.
 
     Raises `InvalidInput` where a vector is not finite, naming its item.
     """
+    item_ids = [item.item_id for item in items]
     _require_each_finite(item_ids, text, image)
-    served = adapter.serve(item_ids, text, image, present)
+    served = adapter.serve(item_ids, text, image, present, [item.attributes for item in items])
     _require_each_finite(item_ids, served.vectors)
     return [
         Encoded(

@@ -120,10 +120,10 @@ def _encode(
 ) -> list[tuple[Draft, Encoded]]:
     if not drafts:
         return []
-    ids = [draft.item.item_id for draft in drafts]
+    items = [draft.item for draft in drafts]
     text, has_text = _stack([each.text for each in embeddings], adapter.text_dim)
     image, has_image = _stack([each.image for each in embeddings], adapter.image_dim)
-    return list(zip(drafts, serve(adapter, ids, text, image, np.stack([has_text, has_image], axis=1)), strict=True))
+    return list(zip(drafts, serve(adapter, items, text, image, np.stack([has_text, has_image], axis=1)), strict=True))
 
 
 def _stack(vectors: Sequence[Vector | None], dim: int) -> tuple[Matrix, Mask]:

@@ -139,9 +139,8 @@ def train_artifact(
     """Train an adapter on a saved backbone and write its folder; returns what there is to say about it."""
     from adapters.artifact import EncoderName, save_artifact
     from adapters.card import write_card
-    from adapters.evaluation import split_validation
     from adapters.training import train_adapter
-    from adapters.validation import take_known
+    from adapters.validation import split_validation, take_known
 
     frozen = FrozenBackbone.load(backbone_dir)
     rows = dataset.items.ids.rows(frozen.items.ids)

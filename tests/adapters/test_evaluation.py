@@ -5,9 +5,10 @@ import pytest
 
 from adapters.baseline_tuning import METHODS
 from adapters.config import AdapterConfig
-from adapters.evaluation import TRAIN_ADAPTER, TRAIN_BACKBONE, run_seed, split_validation
+from adapters.evaluation import TRAIN_ADAPTER, TRAIN_BACKBONE, run_seed
 from adapters.results import Evaluation, Run
 from adapters.studies import Study
+from adapters.validation import split_validation
 from coldstart.ids import IdMap
 from tests.adapters.toy import World, make_world
 from tests.adapters.toy_split import data_of, joined, nothing

@@ -37,11 +37,11 @@ def community(world: World, served: ServedAdapter, query: Vector) -> int:
 
 def test_a_batch_may_mix_cold_and_warm(world: World, served: ServedAdapter) -> None:
     warm, cold = world.contents.take(np.arange(2)), world.cold.take(np.arange(2))
-    mixed = served.serve(
-        ["item-0", "new-0", "item-1", "new-1"],
-        *(np.stack([a[0], b[0], a[1], b[1]])
-          for a, b in ((warm.text, cold.text), (warm.image, cold.image), (warm.present, cold.present))),
-    )  # fmt: skip
+    text, image, present = (
+        np.stack([a[0], b[0], a[1], b[1]])
+        for a, b in ((warm.text, cold.text), (warm.image, cold.image), (warm.present, cold.present))
+    )
+    mixed = served.serve(["item-0", "new-0", "item-1", "new-1"], text, image, present)
     assert mixed.cold.tolist() == [False, True, False, True]
     alone = served.serve(["new-0"], cold.text[:1], cold.image[:1], cold.present[:1])
     np.testing.assert_allclose(mixed.vectors[1], alone.vectors[0], atol=1e-5)

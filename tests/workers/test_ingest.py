@@ -9,7 +9,7 @@ import pytest
 
 from coldstart.catalog import Draft, ItemStore, Stage, Status
 from coldstart.encoders.fetch import Fetcher
-from coldstart.entities import Item
+from coldstart.entities import Attributes, Item
 from coldstart.errors import Unavailable
 from coldstart.index import Point, VectorIndex
 from coldstart.vectors import Mask, Matrix
@@ -102,7 +102,14 @@ def test_an_item_with_nothing_that_the_adapter_knows_how_to_read_is_dead_with_th
     class Reader(SideBySide):
         """Trained on texts alone."""
 
-        def serve(self, item_ids: Sequence[str], text: Matrix, image: Matrix, present: Mask) -> Served:
+        def serve(
+            self,
+            item_ids: Sequence[str],
+            text: Matrix,
+            image: Matrix,
+            present: Mask,
+            attributes: Sequence[Attributes] | None = None,
+        ) -> Served:
             return super().serve(item_ids, text, 0 * image, present & [True, False])
 
     works = build(max_attempts=1, adapter=Reader())

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from coldstart.catalog import Draft
-from coldstart.entities import ExternalId, Item
+from coldstart.entities import Attributes, ExternalId, Item
 from coldstart.vectors import Mask, Matrix
 
 
@@ -63,7 +63,14 @@ class SideBySide:
     version: str = "toy"
     dim: int = 5
 
-    def serve(self, item_ids: Sequence[ExternalId], text: Matrix, image: Matrix, present: Mask) -> Served:
+    def serve(
+        self,
+        item_ids: Sequence[ExternalId],
+        text: Matrix,
+        image: Matrix,
+        present: Mask,
+        attributes: Sequence[Attributes] | None = None,
+    ) -> Served:
         vectors = np.hstack([text, image])
         vectors[text[:, 0] == 7] = np.nan
         gates = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
