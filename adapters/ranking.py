@@ -8,13 +8,13 @@ from scipy.sparse import csr_matrix
 from adapters.content import Contents
 from adapters.space import Adapter
 from adapters.validation import Judge, K
-from coldstart.backbones.ranker import NeuMFRanker, Side
+from coldstart.backbones.ranker import NeuMFRanker
 from coldstart.backbones.reranking import POOL, RankWeights, rerank
 from coldstart.evaluation.intervals import estimate
 from coldstart.evaluation.metrics import Metric, rank, recall_ndcg
 from coldstart.vectors import Mask, Matrix, Rows
 
-_WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
+_WEIGHTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)
 """Of the ranker's say, 1 being as much as the served scores'."""
 _BATCH = 256
 """Users whose candidates are scored at once."""
@@ -49,18 +49,21 @@ class Retrieved:
 
 
 @dataclass(frozen=True)
-class Towers:
-    """A NeuMF with its sides of users and items, in the rows of whatever is ranked.
+class Perceptron:
+    """NeuMF's MLP tower with its embeddings of users and items, in the rows of whatever is ranked.
+
+    The GMF tower is not asked: its say is in the served scores already.
 
     Parameters
     ----------
+    users, items : float32 [users, mlp_d], [items, mlp_d]
     cold : bool [items]
         Items that the NeuMF has not seen.
     """
 
     ranker: NeuMFRanker
-    users: Side
-    items: Side
+    users: Matrix
+    items: Matrix
     cold: Mask
 
     def retrieve(
@@ -83,15 +86,15 @@ class Towers:
             part = slice(start, start + _BATCH)
             found = rows[part]
             scores[part] = (vectors[found] @ queries[part, :, None])[..., 0]
-            pairs = self.users.take(np.repeat(users[part], found.shape[1])), self.items.take(found.ravel())
-            logits[part] = self.ranker.logits(*pairs).reshape(found.shape)
+            asked = np.repeat(self.users[users[part]], found.shape[1], axis=0)
+            logits[part] = self.ranker.perceptron(asked, self.items[found.ravel()]).reshape(found.shape)
         empty = rows < 0
         scores[empty] = logits[empty] = -np.inf
         return Retrieved(rows, scores, logits, self.cold[rows] & ~empty)
 
 
-def item_side(adapter: Adapter, ranker: NeuMFRanker, contents: Contents, own_rows: Rows) -> Side:
-    """Both towers' sides of n items: their own where the backbone knows them, else borrowed from their neighbours.
+def item_embeddings(adapter: Adapter, ranker: NeuMFRanker, contents: Contents, own_rows: Rows) -> Matrix:
+    """The MLP tower's embeddings of n items [n, mlp_d]: their own, or borrowed from their neighbours.
 
     Parameters
     ----------
@@ -100,12 +103,10 @@ def item_side(adapter: Adapter, ranker: NeuMFRanker, contents: Contents, own_row
         Rows in the backbone, -1 for cold items.
     """
     cold = np.flatnonzero(own_rows < 0)
-    tables = []
-    for table in (ranker.items.vectors, ranker.items.embeddings):
-        rows = table[own_rows]
-        rows[cold] = adapter.borrow(table, contents.take(cold))
-        tables.append(rows)
-    return Side(*tables)
+    embeddings = ranker.items[own_rows]
+    if len(cold):
+        embeddings[cold] = adapter.borrow(ranker.items, contents.take(cold))
+    return embeddings
 
 
 def calibrate_ranking(adapter: Adapter, judge: Judge) -> Adapter:
@@ -116,17 +117,16 @@ def calibrate_ranking(adapter: Adapter, judge: Judge) -> Adapter:
     if adapter.backbone.kind != "neumf":
         return adapter
     ranker, validation = NeuMFRanker.from_backbone(adapter.backbone), judge.validation
-    contents = validation.contents
-    side = item_side(adapter, ranker, contents, np.full(len(contents), -1))
-    users = judge.cold_users
-    cold = Towers(ranker, ranker.users, side, np.ones(len(side), np.bool_)).retrieve(
+    contents, users = validation.contents, judge.cold_users
+    borrowed = item_embeddings(adapter, ranker, contents, np.full(len(contents), -1))
+    cold = Perceptron(ranker, ranker.users, borrowed, np.ones(len(contents), np.bool_)).retrieve(
         users, adapter.user_vectors(users), adapter.cold_vectors(adapter.blocks(contents))
     )
     adapter = adapter.with_scales(cold_ranker=_say(cold, validation.cold_truth[users], "cold"))
     if not judge.has_warm:
         return adapter
     users, rows = judge.warm_users, np.arange(len(adapter.backbone.items))
-    warm = Towers(ranker, ranker.users, ranker.items, np.zeros(len(rows), np.bool_)).retrieve(
+    warm = Perceptron(ranker, ranker.users, ranker.items, np.zeros(len(rows), np.bool_)).retrieve(
         users, adapter.user_vectors(users), adapter.warm_vectors(rows, adapter.blocks(adapter.contents, rows)),
         seen=judge.seen[users], candidates=judge.warm_items,
     )  # fmt: skip

@@ -8,11 +8,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from adapters.baselines import scatter
-from adapters.ranking import Retrieved, Towers, gains, item_side
+from adapters.ranking import Perceptron, Retrieved, gains, item_embeddings
 from adapters.report import LIST_TITLES, METRIC_LABELS, format_difference
 from adapters.results import Lists
 from adapters.studies.stage import Finding, Stage
-from coldstart.backbones.ranker import NeuMFRanker, Side
+from coldstart.backbones.ranker import NeuMFRanker
 from coldstart.backbones.reranking import POOL, RankWeights
 from coldstart.evaluation.intervals import Estimate, differences, estimate
 from coldstart.evaluation.metrics import recall_ndcg
@@ -50,20 +50,20 @@ class Ranking:
     name = "ranking"
 
     def measure(self, stage: Stage) -> Reranked | None:
-        """Both orders of every list; ``None`` for a backbone without towers."""
+        """Both orders of every list; ``None`` for a backbone without a perceptron."""
         if stage.adapter.backbone.kind != "neumf":
             return None
-        towers, weights = _towers(stage), stage.adapter.ranker
+        perceptron, weights = _perceptron(stage), stage.adapter.ranker
         before, after, curves = {}, {}, {}
         for name in LISTS:
             if len(users := stage.protocol.users(name)):
-                found, truth = _retrieve(stage, towers, stage.protocol, name)
+                found, truth = _retrieve(stage, perceptron, stage.protocol, name)
                 before[name] = _judged(users, found, truth, RankWeights())
                 after[name] = _judged(users, found, truth, weights)
         validation = stage.validation.sampled(_USERS, seed=stage.seed)
         for kind in ("cold", "warm"):
             if len(validation.users(kind)):
-                found, truth = _retrieve(stage, towers, validation, kind)
+                found, truth = _retrieve(stage, perceptron, validation, kind)
                 curves[kind] = {weight: estimate(gain) for weight, gain in gains(found, truth, kind).items()}
         return Reranked(weights, before, after, curves)
 
@@ -79,10 +79,11 @@ class Ranking:
         ]  # fmt: skip
         section = Section(
             "NeuMF ranks again",
-            f"An inner product retrieves a user's first {POOL} candidates; all of NeuMF, its perceptron included, then "
-            "looks at them once more. A new item's side of both towers is borrowed from its neighbours. The logits, "
-            "standardised among the candidates of a kind, are added to the served scores with a weight that the kind's "
-            "own validation list chose; it is kept only where the interval of the gain lies above zero.\n\n"
+            f"An inner product, which the GMF tower is, retrieves a user's first {POOL} candidates; NeuMF's other "
+            "tower, a perceptron, then looks at them once more. A new item's embedding in it is borrowed from the "
+            "item's neighbours. What it adds to the logits, standardised among the candidates of a kind, is added to "
+            "the served scores with a weight that the kind's own validation list chose; it is kept only where the "
+            "interval of the gain lies above zero.\n\n"
             f"Weight granted on cold items: {_listed(says['cold'])}; on warm items: {_listed(says['warm'])}. The "
             "curves show what each weight would gain on the validation lists (last seed).",
             ("", "retrieved", "ranked again", "difference"),
@@ -107,21 +108,21 @@ class Ranking:
         })  # fmt: skip
 
 
-def _towers(stage: Stage) -> Towers:
-    """The backbone's NeuMF in the data set's rows."""
+def _perceptron(stage: Stage) -> Perceptron:
+    """The backbone's MLP tower in the data set's rows."""
     ranker = NeuMFRanker.from_backbone(stage.adapter.backbone)
     n_users, n_items = stage.protocol.train.shape
     own = np.full(n_items, -1)
     own[stage.items[stage.items >= 0]] = np.flatnonzero(stage.items >= 0)
-    users = Side(*(scatter(table, stage.users, n_users) for table in (ranker.users.vectors, ranker.users.embeddings)))
-    return Towers(ranker, users, item_side(stage.adapter, ranker, stage.contents, own), own < 0)
+    items = item_embeddings(stage.adapter, ranker, stage.contents, own)
+    return Perceptron(ranker, scatter(ranker.users, stage.users, n_users), items, own < 0)
 
 
-def _retrieve(stage: Stage, towers: Towers, protocol: Protocol, name: str) -> tuple[Retrieved, csr_matrix]:
+def _retrieve(stage: Stage, perceptron: Perceptron, protocol: Protocol, name: str) -> tuple[Retrieved, csr_matrix]:
     """Candidates and held-out items [n, items] of the users that a list is judged for."""
     users = protocol.users(name)
     truth = {"cold": protocol.cold_test, "warm": protocol.warm_test, "overall": protocol.cold_test + protocol.warm_test}
-    found = towers.retrieve(
+    found = perceptron.retrieve(
         users, stage.vectors[0][users], stage.vectors[1], seen=protocol.train[users],
         candidates=protocol.candidates(name),
     )  # fmt: skip

@@ -14,26 +14,11 @@ from coldstart.vectors import Matrix, Rows, Vector
 
 
 @dataclass(frozen=True)
-class Side:
-    """Users or items as the two towers take them: GMF vectors [n, d] and MLP embeddings [n, mlp_d]."""
-
-    vectors: Matrix
-    embeddings: Matrix
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def take(self, rows: Rows) -> "Side":
-        """These rows, in this order."""
-        return Side(self.vectors[rows], self.embeddings[rows])
-
-
-@dataclass(frozen=True)
 class NeuMFRanker:
     """NeuMF's forward pass on numpy arrays; needs no torch."""
 
-    users: Side
-    items: Side
+    user_vectors: Matrix
+    item_vectors: Matrix
     tensors: Mapping[str, NDArray[Any]]
     context: Context
 
@@ -44,12 +29,20 @@ class NeuMFRanker:
             raise InvalidInput("the backbone has no towers to rank with", subject=backbone.kind,
                                remedy="Train one of kind neumf")  # fmt: skip
         columns = from_json(backbone.config["context_columns"])
-        users = Side(backbone.user_vectors, backbone.extra["mlp.user"])
-        items = Side(backbone.item_vectors, backbone.extra["mlp.item"])
-        return NeuMFRanker(users, items, backbone.extra, columns)
+        return NeuMFRanker(backbone.user_vectors, backbone.item_vectors, backbone.extra, columns)
+
+    @property
+    def users(self) -> Matrix:
+        """The MLP tower's user embeddings [users, mlp_d]."""
+        return np.asarray(self.tensors["mlp.user"])
+
+    @property
+    def items(self) -> Matrix:
+        """The MLP tower's item embeddings [items, mlp_d]."""
+        return np.asarray(self.tensors["mlp.item"])
 
     def score(self, user_rows: Rows, item_rows: Rows, context: Mapping[str, NDArray[Any]] | None = None) -> Vector:
-        """Logits [n] of pairs of users and items that the backbone knows.
+        """Logits [n] of the pairs.
 
         Parameters
         ----------
@@ -58,17 +51,23 @@ class NeuMFRanker:
         context : mapping of arrays [n], optional
             Columns by name; what is missing is unknown.
         """
-        return self.logits(self.users.take(user_rows), self.items.take(item_rows), context)
+        gmf = (self.user_vectors[user_rows] * self.item_vectors[item_rows]).sum(axis=1)
+        return np.asarray(gmf + self.perceptron(self.users[user_rows], self.items[item_rows], context))
 
-    def logits(self, users: Side, items: Side, context: Mapping[str, NDArray[Any]] | None = None) -> Vector:
-        """Logits [n] of pairs whose sides [n] may come from elsewhere, as a cold item's do."""
+    def perceptron(self, users: Matrix, items: Matrix, context: Mapping[str, NDArray[Any]] | None = None) -> Vector:
+        """What the MLP tower adds to the logits [n] of n pairs, whose embeddings may come from elsewhere.
+
+        Parameters
+        ----------
+        users, items : float32 [n, mlp_d]
+        context : mapping of arrays [n], optional
+        """
         t = self.tensors
         codes, numbers = encode(self.context, context or {}, len(users))
         embedded = [t[f"context.{k}"][codes[:, k]] for k in range(codes.shape[1])]
-        x = np.concatenate([users.embeddings, items.embeddings, *embedded, numbers], axis=1)
+        x = np.concatenate([users, items, *embedded, numbers], axis=1)
         layer = 0
         while f"mlp.{layer}.weight" in t:
             x = np.maximum(x @ t[f"mlp.{layer}.weight"].T + t[f"mlp.{layer}.bias"], 0.0)
             layer += 1
-        gmf = (users.vectors * items.vectors).sum(axis=1)
-        return np.asarray(gmf + x @ t["fusion.mlp"] + t["fusion.bias"], dtype=np.float32)
+        return np.asarray(x @ t["fusion.mlp"] + t["fusion.bias"], dtype=np.float32)

@@ -4,7 +4,7 @@ from scipy.sparse import csr_matrix
 
 from adapters.config import AdapterConfig
 from adapters.fit import fit
-from adapters.ranking import Towers, calibrate_ranking, item_side
+from adapters.ranking import Perceptron, calibrate_ranking, item_embeddings
 from adapters.space import Adapter
 from adapters.validation import Judge, Validation
 from coldstart.backbones.ranker import NeuMFRanker
@@ -35,9 +35,9 @@ def world() -> World:
 
 def test_a_cold_item_borrows_the_embedding_of_its_community(world: World) -> None:
     ranker = NeuMFRanker.from_backbone(world.backbone)
-    side = item_side(fitted(world), ranker, world.cold, COLD)
-    assert (side.embeddings.argmax(axis=1) == world.cold_group).all()
-    np.testing.assert_allclose(side.embeddings.sum(axis=1), 1.0, atol=1e-5)  # a mean of one-hot rows
+    borrowed = item_embeddings(fitted(world), ranker, world.cold, COLD)
+    assert (borrowed.argmax(axis=1) == world.cold_group).all()
+    np.testing.assert_allclose(borrowed.sum(axis=1), 1.0, atol=1e-5)  # a mean of one-hot rows
 
 
 def test_borrowing_the_backbones_own_vectors_is_the_neighbour_branch(world: World) -> None:
@@ -48,21 +48,21 @@ def test_borrowing_the_backbones_own_vectors_is_the_neighbour_branch(world: Worl
     assert (nothing == 0).all()
 
 
-def test_a_known_item_has_its_own_side(world: World) -> None:
+def test_a_known_item_has_its_own_embedding(world: World) -> None:
     ranker = NeuMFRanker.from_backbone(world.backbone)
     rows = np.array([3, -1, 7])
-    side = item_side(fitted(world), ranker, world.contents.take(np.array([3, 4, 7])), rows)
-    np.testing.assert_array_equal(side.embeddings[[0, 2]], ranker.items.embeddings[[3, 7]])
-    np.testing.assert_array_equal(side.vectors[[0, 2]], ranker.items.vectors[[3, 7]])
+    embeddings = item_embeddings(fitted(world), ranker, world.contents.take(np.array([3, 4, 7])), rows)
+    np.testing.assert_array_equal(embeddings[[0, 2]], ranker.items[[3, 7]])
+    assert 0 < embeddings[1].max() < 1 + 1e-6
 
 
 def test_both_opinions_are_of_the_retrieved_items(world: World) -> None:
     ranker = NeuMFRanker.from_backbone(world.backbone)
     items = world.backbone.item_vectors
-    towers = Towers(ranker, ranker.users, ranker.items, np.zeros(len(items), np.bool_))
+    perceptron = Perceptron(ranker, ranker.users, ranker.items, np.zeros(len(items), np.bool_))
     users, candidates = np.array([5, 2]), np.arange(len(items)) < 4
     queries = world.backbone.user_vectors[users]
-    found = towers.retrieve(users, queries, items, seen=world.backbone.clicks[users], candidates=candidates)
+    found = perceptron.retrieve(users, queries, items, seen=world.backbone.clicks[users], candidates=candidates)
     assert found.rows.shape[1] <= POOL
     for n, user in enumerate(users):
         there = found.rows[n] >= 0
@@ -70,7 +70,8 @@ def test_both_opinions_are_of_the_retrieved_items(world: World) -> None:
         seen = set(world.backbone.clicks[user].indices.tolist())
         assert sorted(rows.tolist()) == sorted({0, 1, 2, 3} - seen)
         np.testing.assert_allclose(found.scores[n][there], items[rows] @ queries[n], atol=1e-6)
-        np.testing.assert_allclose(found.logits[n][there], ranker.score(np.full(len(rows), user), rows), atol=1e-5)
+        own = world.item_group[rows] == world.user_group[user]
+        np.testing.assert_allclose(found.logits[n][there], SURE * own, atol=1e-5)
         assert np.isneginf(found.scores[n][~there]).all() and np.isneginf(found.logits[n][~there]).all()
         ranked = found.ranked(RankWeights(warm=1.0))[n]
         assert (ranked[: len(rows)] >= 0).all() and (ranked[len(rows) :] == -1).all()
