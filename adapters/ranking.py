@@ -16,6 +16,8 @@ from coldstart.vectors import Mask, Matrix, Rows
 
 _WEIGHTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8)
 """Of the ranker's say, 1 being as much as the served scores'."""
+_LEAST_GAIN = 2e-3
+"""In NDCG@20: the best of several weights seems to gain half of that by chance, and a second look takes time."""
 _BATCH = 256
 """Users whose candidates are scored at once."""
 
@@ -112,7 +114,8 @@ def item_embeddings(adapter: Adapter, ranker: NeuMFRanker, contents: Contents, o
 def calibrate_ranking(adapter: Adapter, judge: Judge) -> Adapter:
     """The say in the order of cold and of warm items that validation grants the ranker, each on a list of its own.
 
-    Only a NeuMF has a ranker. It keeps a say where the gain in NDCG@20 is more than the luck of which users were asked.
+    Only a NeuMF has a ranker. It keeps a say where the gain in NDCG@20 is worth a second look, and more than the luck
+    of which users were asked.
     """
     if adapter.backbone.kind != "neumf":
         return adapter
@@ -140,8 +143,8 @@ def gains(found: Retrieved, truth: csr_matrix, kind: str) -> dict[float, Metric]
 
 
 def _say(found: Retrieved, truth: csr_matrix, kind: str) -> float:
-    """The weight with the largest gain; 0 unless the interval of that gain is above 0."""
+    """The weight with the largest gain; 0 unless that is worth it and its interval above 0."""
     tried = gains(found, truth, kind)
     best = max(tried, key=lambda weight: tried[weight].mean())
-    interval = estimate(tried[best]).interval
-    return best if interval is not None and interval.low > 0 else 0.0
+    gain = estimate(tried[best])
+    return best if gain.mean > _LEAST_GAIN and gain.interval is not None and gain.interval.low > 0 else 0.0
