@@ -8,7 +8,8 @@ COLD = np.array([[False, False, True, True], [False, False, False, False]])
 
 
 def order(weights: RankWeights) -> list[list[int]]:
-    return np.argsort(-rerank(SCORES, LOGITS, COLD, weights), axis=1, kind="stable").tolist()
+    best = np.argsort(-rerank(SCORES, LOGITS, COLD, weights), axis=1, kind="stable")
+    return [row.tolist() for row in best]
 
 
 def test_without_a_say_nothing_moves() -> None:
