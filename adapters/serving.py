@@ -10,12 +10,20 @@ from scipy.sparse import diags
 
 from adapters.artifact import Artifact, load_artifact
 from adapters.content import Contents
+from adapters.ranking import item_embeddings
+from coldstart.backbones.ranker import NeuMFRanker
+from coldstart.backbones.reranking import RankWeights, rerank
 from coldstart.entities import Attributes, ExternalId
 from coldstart.terms import count_terms
+from coldstart.users import Ranker
 from coldstart.vectors import Mask, Matrix, Vector, normalise
 
 _BLEND_HALF = 10
 """Recent clicks that weigh as much as a known user's whole history; to be fitted where event streams are evaluated."""
+
+_TAIL = 2.0**-10
+"""Scale of what a served vector carries for the ranker: too small for any cosine or search graph to notice, and exact.
+"""
 
 
 @dataclass(frozen=True)
@@ -28,14 +36,21 @@ class ServedItems:
 
 
 class ServedAdapter:
-    """The item side (`serve`) and the user side (`coldstart.users.UserSpace`) of one adapter version."""
+    """The item side (`serve`) and the user side (`coldstart.users.UserSpace`) of one adapter version.
+
+    Where validation granted NeuMF's perceptron a say, served vectors end in each item's embedding in it, to which
+    queries are zero: rows, index and ranker cannot disagree on an item's version.
+    """
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
         self.adapter = artifact.adapter
         self.backbone = artifact.adapter.backbone
         self.version = artifact.version
-        self.dim = artifact.adapter.dim
+        granted = artifact.adapter.ranker != RankWeights()
+        self._ranker = NeuMFRanker.from_backbone(self.backbone) if granted else None
+        self._tail = 0 if self._ranker is None else self._ranker.items.shape[1]
+        self.dim = artifact.adapter.dim + self._tail
         self.text_model, self.text_fingerprint = artifact.text.model, artifact.text.fingerprint
         self.image_model, self.image_fingerprint = artifact.image.model, artifact.image.fingerprint
         self.text_dim = self.adapter.contents.text.shape[1]
@@ -69,12 +84,16 @@ class ServedAdapter:
         remembered = (np.diff(terms.indptr) == 0) & (own_rows >= 0)
         if remembered.any():
             terms = terms + diags(remembered.astype(np.float32)) @ self.adapter.contents.terms[own_rows]
-        blocks = self.adapter.blocks(Contents(text, image, present, terms.tocsr()), own_rows)
+        contents = Contents(text, image, present, terms.tocsr())
+        blocks = self.adapter.blocks(contents, own_rows)
         cold = own_rows < 0
         vectors = self.adapter.cold_vectors(blocks)
         if not cold.all():
             warm = self.adapter.warm_vectors(np.maximum(own_rows, 0), blocks)
             vectors = np.where(cold[:, None], vectors, warm)
+        if self._ranker is not None:
+            embeddings = item_embeddings(self.adapter, self._ranker, contents, own_rows)
+            vectors = np.hstack([vectors, _TAIL * embeddings])
         return ServedItems(vectors.astype(np.float32), blocks.gate, cold)
 
     def content(self) -> Iterator[tuple[ExternalId, Vector | None, Vector | None]]:
@@ -87,7 +106,7 @@ class ServedAdapter:
     def user_vector(self, user_id: ExternalId) -> Vector | None:
         """The frozen backbone's user in the served space [D]; ``None`` where it is unknown."""
         row = self.backbone.users.rows([user_id])
-        return None if row[0] < 0 else self.adapter.user_vectors(row)[0]
+        return None if row[0] < 0 else self._query(self.adapter.user_vectors(row))
 
     def seen(self, user_id: ExternalId) -> Sequence[ExternalId]:
         """What the user met in training."""
@@ -101,8 +120,8 @@ class ServedAdapter:
         """A query [D] from the served vectors [k, D] of clicked items: the mean direction of each block."""
         d = self.backbone.dim
         collaborative = normalise(item_vectors[:, :d]).mean(axis=0, keepdims=True)
-        content = normalise(item_vectors[:, d:]).mean(axis=0, keepdims=True)
-        return np.asarray(self.adapter.query(collaborative, content)[0], dtype=np.float32)
+        content = normalise(item_vectors[:, d : self.adapter.dim]).mean(axis=0, keepdims=True)
+        return self._query(self.adapter.query(collaborative, content))
 
     def blend(self, known: Vector, folded: Vector, clicks: int) -> Vector:
         """A known user's query [D] moved towards the fold-in of ``clicks`` recent events."""
@@ -114,6 +133,25 @@ class ServedAdapter:
         image = np.zeros((1, self.image_dim), dtype=np.float32)
         contents = Contents(text_embedding[None], image, np.array([[True, False]]))
         return self.fold_in(self.adapter.cold_vectors(self.adapter.blocks(contents)))
+
+    def ranker(self, user_id: ExternalId) -> Ranker | None:
+        """NeuMF's order of what was retrieved for a user of the backbone, where validation granted it a say."""
+        row = int(self.backbone.users.rows([user_id])[0])
+        ranker = self._ranker
+        if ranker is None or row < 0:
+            return None
+        user = ranker.users[row]
+
+        def again(scores: Vector, vectors: Matrix, cold: Mask) -> Vector:
+            embeddings = vectors[:, -self._tail :] / _TAIL
+            logits = ranker.perceptron(np.tile(user, (len(embeddings), 1)), embeddings)
+            return np.asarray(rerank(scores[None], logits[None], cold[None], self.adapter.ranker)[0])
+
+        return again
+
+    def _query(self, vectors: Matrix) -> Vector:
+        """The query [D] of one user's served blocks [1, d + p]."""
+        return np.asarray(np.pad(vectors[0], (0, self._tail)), dtype=np.float32)
 
     @cached_property
     def clicks_by_item(self) -> dict[ExternalId, int]:

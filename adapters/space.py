@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from adapters.config import AdapterConfig
 from adapters.content import Centering, Contents
-from adapters.forward import Parameters, adapt, gates
+from adapters.forward import Parameters, adapt, gates, neighbour_mean
 from adapters.neighbours import Anchors, nearest
 from coldstart.backbones import FrozenBackbone
+from coldstart.backbones.reranking import RankWeights
 from coldstart.vectors import Mask, Matrix, Rows, Vector
 
 _BATCH = 4096
@@ -33,6 +34,8 @@ class Scales:
     strength: float = 0.0  # exponent of the popularity expected from content
     cold_spread: float = 0.7  # exponents by which a vector's spread over users is evened out
     warm_spread: float = 0.5
+    cold_ranker: float = 0.0  # NeuMF's say in the order of retrieved cold items; 1 is as much as the served scores'
+    warm_ranker: float = 0.0  # the same in the order of warm items
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,11 @@ class Adapter:
         """How many numbers gradient descent may move."""
         return int(sum(np.size(array) for name, array in self.parameters.items() if name != "norm"))
 
+    @property
+    def ranker(self) -> RankWeights:
+        """What validation granted NeuMF in the order of retrieved items."""
+        return RankWeights(cold=self.scales.cold_ranker, warm=self.scales.warm_ranker)
+
     def with_scales(self, **changes: float) -> "Adapter":
         """The same adapter with other scalars."""
         return replace(self, scales=replace(self.scales, **changes))
@@ -148,9 +156,8 @@ class Adapter:
     def _blocks(self, contents: Contents, own_rows: Rows | None) -> Blocks:
         contents = replace(contents, present=contents.present & self.modalities)
         text, image = self.centering.apply(contents)
-        gate = np.asarray(gates(self.parameters, text, image, contents.present), dtype=np.float32)
-        places, similarity = nearest(self.anchors, text, image, gate, k=self.config.neighbours, own_rows=own_rows)
-        vectors = self.backbone.item_vectors[self.anchors.rows[places]]
+        _, rows, similarity = self._near(text, image, contents.present, own_rows)
+        vectors = self.backbone.item_vectors[rows]
         v_hat, gate = adapt(
             self.parameters, text, image, contents.present, similarity, vectors, temperature=self.config.temperature
         )
@@ -161,6 +168,28 @@ class Adapter:
             v_hat.astype(np.float32), fused @ self.statistics.whitening, gate.astype(np.float32),
             np.clip(strength, -2.5, 2.5).astype(np.float32),
         )  # fmt: skip
+
+    def borrow(self, table: Matrix, contents: Contents, own_rows: Rows | None = None) -> Matrix:
+        """Rows for n items in another frozen table of the backbone's items [items, m], such as a tower's, [n, m].
+
+        The neighbour branch alone: the rows of an item's neighbours, averaged by the weights that their vectors have
+        in v_hat.
+        """
+        parts = []
+        for part in np.array_split(np.arange(len(contents)), max(1, -(-len(contents) // _BATCH))):
+            present = contents.present[part] & self.modalities
+            text, image = self.centering.apply(replace(contents.take(part), present=present))
+            own = None if own_rows is None else own_rows[part]
+            gate, rows, similarity = self._near(text, image, present, own)
+            mean = neighbour_mean(self.parameters, gate, similarity, table[rows], self.config.temperature)
+            parts.append(mean * present.any(axis=1, keepdims=True))
+        return np.asarray(np.concatenate(parts), dtype=np.float32)
+
+    def _near(self, text: Matrix, image: Matrix, present: Mask, own_rows: Rows | None) -> tuple[Matrix, Rows, Matrix]:
+        """Gates [n, 2], backbone rows [n, k] of the neighbours, and their corrected cosines [n, k, 2]."""
+        gate = np.asarray(gates(self.parameters, text, image, present), dtype=np.float32)
+        places, similarity = nearest(self.anchors, text, image, gate, k=self.config.neighbours, own_rows=own_rows)
+        return gate, self.anchors.rows[places], similarity
 
     @cached_property
     def warm_content(self) -> Matrix:

@@ -15,6 +15,7 @@ from adapters.config import AdapterConfig
 from adapters.content import Contents
 from adapters.fit import fit, refit, reveal
 from adapters.lesson import Lesson
+from adapters.ranking import calibrate_ranking
 from adapters.space import Adapter
 from adapters.validation import Judge, Validation, hide_warm_items, unseen_clicks
 from coldstart.backbones import FrozenBackbone
@@ -93,7 +94,7 @@ def train_adapter(
     adapter = fit(backbone, contents, config=config, hidden=validation.hidden, seed=seed)
     adapter = calibrate_scales(calibrate_prior(adapter, judge), judge)
     adapter, curve = _descend(adapter, judge, seed=seed, on_epoch=on_epoch)
-    adapter = calibrate_scales(adapter, judge)
+    adapter = calibrate_ranking(calibrate_scales(adapter, judge), judge)
     after = backbone.sha256
     if before != after:
         raise Conflict("the backbone changed under the training of its adapter", subject=before, remedy="Report this")

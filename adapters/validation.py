@@ -106,9 +106,9 @@ class Judge:
         self.warm_items = np.ones(len(backbone.items), dtype=np.bool_)
         self.warm_items[validation.hidden] = False
         truth = csr_matrix(backbone.clicks.shape, dtype=np.float32) if truth is None else truth
-        self._warm_truth = truth.multiply(self.warm_items[None, :]).tocsr()
-        self._warm_truth.eliminate_zeros()
-        warm = np.flatnonzero(np.diff(self._warm_truth.indptr))
+        self.warm_truth = truth.multiply(self.warm_items[None, :]).tocsr()
+        self.warm_truth.eliminate_zeros()
+        warm = np.flatnonzero(np.diff(self.warm_truth.indptr))
         self.warm_users = np.sort(rng.permutation(warm)[:_USERS])
         both = np.intersect1d(cold, warm)
         self.both_users = np.sort(rng.permutation(both)[:_USERS])
@@ -121,12 +121,12 @@ class Judge:
     def warm(self, adapter: Adapter, items: Matrix) -> float:
         """NDCG@20 over the warm items [items, D] alone."""
         users = self.warm_users
-        return _ndcg(adapter.user_vectors(users), items, self._warm_truth[users], self.seen[users], self.warm_items)
+        return _ndcg(adapter.user_vectors(users), items, self.warm_truth[users], self.seen[users], self.warm_items)
 
     def overall(self, adapter: Adapter, warm: Matrix, cold: Matrix) -> float:
         """NDCG@20 over both kinds in one list, for users with held-out meetings of both."""
         users = self.both_users
-        truth = hstack([self._warm_truth[users], self.validation.cold_truth[users]], format="csr")
+        truth = hstack([self.warm_truth[users], self.validation.cold_truth[users]], format="csr")
         seen = self.seen[users].copy()
         seen.resize(len(users), truth.shape[1])
         candidates = np.append(self.warm_items, np.ones(len(cold), dtype=np.bool_))

@@ -327,7 +327,10 @@ class RecommendationsView(BaseModel):
     """A list, best first, and how it was made."""
 
     rows: list[RecommendationView]
-    strategy: str = Field(description="What it was made from: `history+clicks+preferences` or some of these; `popular`")
+    strategy: str = Field(
+        description="What it was made from: `history+clicks+preferences` or some of these, `+ranked` where NeuMF then "
+        "ordered it; `popular`"
+    )
     adapter_version: str
     degraded: bool = Field(description="Whether a part that was asked for could not be used")
     ignored: tuple[str, ...] = Field(description="Clicked items that are not retrievable and so said nothing")

@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx
 
 from adapters.artifact import Artifact, load_artifact
+from adapters.serving import ServedAdapter
 from api.cli.arrivals import item_body
 from benchmarks import processes
 from coldstart.catalog import Status, open_item_store
@@ -189,7 +190,7 @@ def _answered(client: httpx.Client, user_id: str) -> Counter[str]:
 def _index(settings: Settings, artifact: Artifact, item_ids: Sequence[str]) -> tuple[int, dict[str, int]]:
     """Live points in the index that the stopped service left, and the version of each of the items in it."""
     with closing(open_index_store(root=settings.index_dir)) as indexes:
-        index = indexes.create(artifact.version, artifact.adapter.dim)
+        index = indexes.create(artifact.version, ServedAdapter(artifact).dim)
         return index.count(), {item_id: point.version for item_id, point in index.fetch(item_ids).items()}
 
 

@@ -5,7 +5,7 @@ from coldstart.errors import InvalidInput
 
 __all__ = ["STUDIES", "Finding", "Stage", "Study", "TrainBackbone", "open_study", "parse_studies"]
 
-STUDIES: tuple[str, ...] = ("ablations",)
+STUDIES: tuple[str, ...] = ("ranking", "ablations")
 """Names of all studies, in the order in which they are told."""
 
 
@@ -16,6 +16,10 @@ def open_study(name: str) -> Study:
             from adapters.studies.ablations import Ablations
 
             return Ablations()
+        case "ranking":
+            from adapters.studies.ranking import Ranking
+
+            return Ranking()
         case _:
             raise InvalidInput(f"{name!r} is no study", subject="--studies", remedy=f"Choose among {_choices()}")
 

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from coldstart.backbones.reranking import POOL
 from coldstart.catalog import ItemStore
 from coldstart.entities import ExternalId, Recommendation
 from coldstart.errors import NotFound, Unavailable
@@ -15,7 +16,7 @@ from coldstart.recommend.mixing import by_cosine, combine, distinct
 from coldstart.recommend.request import RecommendationList, Request
 from coldstart.recommend.shelf import ShelfKeeper
 from coldstart.telemetry import Telemetry
-from coldstart.users import UserSpace
+from coldstart.users import Ranker, UserSpace
 from coldstart.vectors import Vector, require_finite
 
 _log = logging.getLogger(__name__)
@@ -84,9 +85,10 @@ class Recommender:
             rows, strategy = self._from_shelf(request, exclude), "popular"
         else:
             require_finite(evidence.query, "query vector")
-            found = self._index.query(evidence.query[None], request.limit, where=request.where, exclude=exclude)[0]
+            ranker = None if request.user_id is None else self._users.ranker(request.user_id)
+            found = self._retrieve(evidence.query, request, exclude, ranker)
             rows = [_row(hit, " and ".join(evidence.reasons)) for hit in found]
-            strategy = "+".join(evidence.used)
+            strategy = "+".join(evidence.used if ranker is None else [*evidence.used, "ranked"])
         self._telemetry.recommendations.labels(strategy).inc()
         return RecommendationList(rows, strategy, self._adapter_version, evidence.degraded, evidence.ignored)
 
@@ -105,6 +107,24 @@ class Recommender:
             Recommendation(hits[row].item_id, float(cosine), bool(hits[row].payload["cold"]), "points the same way")
             for row, cosine in zip(order[:limit], cosines[:limit], strict=True)
         ]
+
+    def _retrieve(
+        self, query: Vector, request: Request, exclude: Sequence[ExternalId], ranker: Ranker | None
+    ) -> list[Hit]:
+        """The best items by inner product, of which a ranker orders more than are asked for once more."""
+        limit = request.limit if ranker is None else max(request.limit, POOL)
+        hits = self._index.query(query[None], limit, where=request.where, exclude=exclude)[0]
+        points = {} if ranker is None else self._index.fetch([hit.item_id for hit in hits])
+        if ranker is None or not points:
+            return hits[: request.limit]
+        hits = [hit for hit in hits if hit.item_id in points]  # without what was deleted between the two looks
+        scores = ranker(
+            np.array([hit.score for hit in hits], dtype=np.float32),
+            np.stack([points[hit.item_id].vector for hit in hits]),
+            np.array([bool(hit.payload["cold"]) for hit in hits]),
+        )
+        best = np.argsort(-scores, kind="stable")[: request.limit]
+        return [replace(hits[row], score=float(scores[row])) for row in best]
 
     def _weigh(self, request: Request) -> Evidence:
         evidence = Evidence()

@@ -41,7 +41,8 @@ class RecommendationList:
     rows : list of Recommendation
         Best first.
     strategy : str
-        What the query was made of: ``history``, ``clicks`` and ``preferences`` joined by ``+``, or ``popular``.
+        What the query was made of: ``history``, ``clicks`` and ``preferences`` joined by ``+``, or ``popular``;
+        ``ranked`` behind them where the backbone's NeuMF ordered what was retrieved.
     adapter_version : str
         The space in which the list was made.
     degraded : bool

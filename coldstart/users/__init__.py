@@ -1,10 +1,13 @@
 """Where a user stands in the served space: known from the backbone, folded in from clicks, or new."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from coldstart.entities import ExternalId
-from coldstart.vectors import Matrix, Vector
+from coldstart.vectors import Mask, Matrix, Vector
+
+Ranker = Callable[[Vector, Matrix, Mask], Vector]
+"""From candidates' scores [k], served vectors [k, D] and whether they are cold [k] to their new scores [k]."""
 
 
 class UserSpace(Protocol):
@@ -28,4 +31,8 @@ class UserSpace(Protocol):
 
     def query_from_text(self, text_embedding: Vector) -> Vector:
         """A query [D] from the embedding of a preferences sentence, treated as a cold item the user would like."""
+        ...
+
+    def ranker(self, user_id: ExternalId) -> Ranker | None:
+        """What orders the user's candidates once more; ``None`` where the inner product has the last word."""
         ...

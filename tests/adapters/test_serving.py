@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -5,8 +8,10 @@ from adapters.artifact import EncoderName, save_artifact
 from adapters.config import AdapterConfig
 from adapters.fit import fit
 from adapters.serving import ServedAdapter
-from coldstart.vectors import Vector
+from adapters.space import Adapter
+from coldstart.vectors import Vector, normalise
 from tests.adapters.toy import World, make_world
+from tests.adapters.toy_neumf import with_towers
 
 CONFIG = AdapterConfig(neighbours=5, image_dim=8, content_dim=16)
 
@@ -16,16 +21,25 @@ def world() -> World:
     return make_world()
 
 
+def stored(adapter: Adapter, root: Path) -> ServedAdapter:
+    """The adapter after a way to the disk and back."""
+    adapter.backbone.save(root / "backbone")
+    name = EncoderName("toy", "1")
+    save_artifact(adapter, root / "adapter", text=name, image=name, backbone_dir=root / "backbone", card="")
+    return ServedAdapter.load(root / "adapter")
+
+
 @pytest.fixture(scope="module")
 def served(world: World, tmp_path_factory: pytest.TempPathFactory) -> ServedAdapter:
-    root = tmp_path_factory.mktemp("artifacts")
-    world.backbone.save(root / "backbone")
-    name = EncoderName("toy", "1")
-    save_artifact(
-        fit(world.backbone, world.contents, config=CONFIG), root / "adapter",
-        text=name, image=name, backbone_dir=root / "backbone", card="",
-    )  # fmt: skip
-    return ServedAdapter.load(root / "adapter")
+    return stored(fit(world.backbone, world.contents, config=CONFIG), tmp_path_factory.mktemp("artifacts"))
+
+
+@pytest.fixture(scope="module")
+def ranking(tmp_path_factory: pytest.TempPathFactory) -> ServedAdapter:
+    """On a NeuMF whose vectors say nothing and whose perceptron has a say."""
+    world = with_towers(make_world(), blind=True)
+    adapter = fit(world.backbone, world.contents, config=CONFIG)
+    return stored(adapter.with_scales(cold_ranker=5.0, warm_ranker=5.0), tmp_path_factory.mktemp("ranking"))
 
 
 def community(world: World, served: ServedAdapter, query: Vector) -> int:
@@ -86,3 +100,49 @@ def test_the_items_of_the_training_come_with_their_embeddings(world: World, serv
     assert [item_id for item_id, _, _ in rows] == list(world.backbone.items.ids)
     assert rows[0][1] is not None
     np.testing.assert_allclose(rows[0][1], world.contents.text[0], atol=1e-3)
+
+
+def test_the_perceptron_orders_warm_and_cold_items_by_what_their_vectors_carry(
+    world: World, ranking: ServedAdapter
+) -> None:
+    rows = np.arange(10)
+    warm = world.contents.take(rows)
+    places = {
+        False: ranking.serve([f"item-{r}" for r in rows], warm.text, warm.image, warm.present).vectors,
+        True: ranking.serve(
+            [f"new-{n}" for n in range(20)], world.cold.text, world.cold.image, world.cold.present
+        ).vectors,
+    }
+    for user, group in (("user-0", 0), ("user-1", 1)):
+        query, ranker = ranking.user_vector(user), ranking.ranker(user)
+        assert query is not None and ranker is not None
+        for cold, vectors in places.items():
+            scores = (vectors @ query).astype(np.float32)
+            again = ranker(scores, vectors, np.full(len(vectors), cold))
+            groups = world.cold_group if cold else world.item_group[rows]
+            assert (groups[np.argsort(-again)[: len(vectors) // 2]] == group).all()
+            assert again.mean() == pytest.approx(scores.mean(), abs=1e-4)
+
+
+def test_what_vectors_carry_for_the_ranker_moves_no_score_and_no_cosine(world: World, ranking: ServedAdapter) -> None:
+    width = ranking.adapter.dim
+    assert ranking.dim == width + 2
+    cold = world.cold
+    vectors = ranking.serve([f"new-{n}" for n in range(20)], cold.text, cold.image, cold.present).vectors
+    folded = ranking.fold_in(vectors[:3])
+    for query in (ranking.user_vector("user-0"), folded, ranking.query_from_text(cold.text[0])):
+        assert query is not None and query.shape == (ranking.dim,)
+        assert (query[width:] == 0).all() and query[:width].any()
+    np.testing.assert_allclose(
+        normalise(vectors) @ normalise(vectors).T, normalise(vectors[:, :width]) @ normalise(vectors[:, :width]).T,
+        atol=1e-4,
+    )  # fmt: skip
+
+
+def test_there_is_no_ranker_for_strangers_nor_without_a_say(served: ServedAdapter, ranking: ServedAdapter) -> None:
+    assert ranking.ranker("nobody") is None
+    assert served.ranker("user-0") is None and served.dim == served.adapter.dim
+    world = with_towers(make_world())
+    assert ServedAdapter(replace(ranking.artifact, adapter=fit(world.backbone, world.contents, config=CONFIG))).ranker(
+        "user-0"
+    ) is None  # fmt: skip

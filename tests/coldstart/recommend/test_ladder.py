@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from coldstart.catalog import ItemStore, open_item_store
-from coldstart.entities import Event
+from coldstart.entities import Event, ExternalId
 from coldstart.errors import InvalidInput, NotFound, Unavailable
 from coldstart.index.exact import ExactIndex
 from coldstart.recommend import RecommendationList, Recommender, Request
 from coldstart.telemetry import Telemetry
+from coldstart.users import Ranker
 from coldstart.vectors import Vector
 from tests.coldstart.recommend.toy import CLICKS, ToyUsers, click, embed, stock
 
@@ -53,6 +54,24 @@ def test_a_known_user_gets_warm_and_cold_items_of_their_taste_without_what_they_
     assert [row.cold for row in answer.rows] == [False, True]
     assert (answer.strategy, answer.adapter_version, answer.degraded) == ("history", "toy", False)
     assert answer.rows[1].reason == "new, fits the user's history"
+
+
+class RankedUsers(ToyUsers):
+    """Ann's ranker likes what the inner product likes least, except what is cold."""
+
+    def ranker(self, user_id: ExternalId) -> Ranker | None:
+        return (lambda scores, vectors, cold: -scores - 10 * cold) if user_id == "ann" else None
+
+
+def test_a_ranker_orders_more_than_is_asked_for(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    shop = make(store, index, users=RankedUsers())
+    answer = shop.recommend(Request(user_id="ann", limit=3))
+    assert set(ids(answer)[:2]) == {"ristretto", "lungo"}  # which score 0; "assam" was met
+    assert ids(answer)[2] == "darjeeling" and answer.rows[2].score == pytest.approx(-2.0)
+    assert answer.strategy == "history+ranked"
+    assert shop.recommend(Request(preferences="tea", limit=1)).strategy == "preferences"
+    assert shop.recommend(Request(user_id="ann", where={"attributes.shelf": "none"})).rows == []
 
 
 def test_recent_clicks_move_a_known_user_and_are_not_shown_again(shop: Recommender, store: ItemStore) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from coldstart.catalog import Draft, Embeddings, Encoded, ItemStore, Stage
 from coldstart.entities import Event, ExternalId, Item
 from coldstart.index import Point, VectorIndex
+from coldstart.users import Ranker
 from coldstart.vectors import Matrix, Vector, normalise
 
 TEA, COFFEE = np.eye(2, dtype=np.float32)
@@ -40,6 +41,9 @@ class ToyUsers:
 
     def query_from_text(self, text_embedding: Vector) -> Vector:
         return text_embedding
+
+    def ranker(self, user_id: ExternalId) -> Ranker | None:
+        return None
 
 
 def embed(sentence: str) -> Vector:
