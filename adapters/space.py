@@ -33,6 +33,7 @@ class Scales:
     strength: float = 0.0  # exponent of the popularity expected from content
     cold_spread: float = 0.7  # exponents by which a vector's spread over users is evened out
     warm_spread: float = 0.5
+    half: float = 3.0  # clicks of a new item that weigh as much as its content
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ class Blocks:
     content: Matrix
     gate: Matrix
     strength: Vector
+
+    def take(self, rows: Rows) -> "Blocks":
+        """Those of the items at these rows, in this order."""
+        return Blocks(self.collaborative[rows], self.content[rows], self.gate[rows], self.strength[rows])
 
 
 def spread(vectors: Matrix, moment: Matrix) -> Vector:
@@ -184,10 +189,18 @@ class Adapter:
 
     def warm_vectors(self, rows: Rows, blocks: Blocks) -> Matrix:
         """Served vectors [n, D] of the backbone's items at ``rows``: the frozen vector first, content beside it."""
+        collaborative = self.backbone.item_vectors[rows] + self.scales.warm_neighbours * blocks.collaborative
+        return np.asarray(np.hstack([collaborative, self.warm_block(blocks)]), dtype=np.float32)
+
+    def warm_block(self, blocks: Blocks) -> Matrix:
+        """Content block [n, p] of items as warm ones have it."""
         s = self.scales
-        collaborative = self.backbone.item_vectors[rows] + s.warm_neighbours * blocks.collaborative
-        content = s.warm_content * self._even(blocks.content, self.statistics.profiles, 1, s.warm_spread)
-        return np.asarray(np.hstack([collaborative, content]), dtype=np.float32)
+        return s.warm_content * self._even(blocks.content, self.statistics.profiles, 1, s.warm_spread)
+
+    @cached_property
+    def frozen_spread(self) -> float:
+        """Mean spread of the frozen item vectors over the users."""
+        return float(spread(self.backbone.item_vectors, self.statistics.users).mean())
 
     def user_vectors(self, rows: Rows) -> Matrix:
         """Query vectors [n, D] of the backbone's users at ``rows``."""

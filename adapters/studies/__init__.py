@@ -1,17 +1,20 @@
 """What an evaluation measures beside its three lists, a module each."""
 
+from adapters.studies.graduation import Graduation
 from adapters.studies.stage import Finding, Stage, Study, TrainBackbone
 from coldstart.errors import InvalidInput
 
 __all__ = ["STUDIES", "Finding", "Stage", "Study", "TrainBackbone", "open_study", "parse_studies"]
 
-STUDIES: tuple[str, ...] = ()
+STUDIES: tuple[str, ...] = ("graduation",)
 """Names of all studies, in the order in which they are told."""
 
 
 def open_study(name: str) -> Study:
     """The study of a name."""
     match name:
+        case Graduation.name:
+            return Graduation()
         case _:
             raise InvalidInput(f"{name!r} is no study", subject="--studies", remedy=f"Choose among {_choices()}")
 
