@@ -23,7 +23,7 @@ _LEAST = 5
 _DRAW = 0
 """Seed of which clicks are revealed: the same for every seed of the evaluation, whose figures are averaged by user."""
 _LISTS = {"overall": "beside warm items", "alone": "among each other"}
-_WAYS = {"content": "content", "clicks": "clicks", "blend": "blend"}
+_WAYS = ("content", "clicks", "blend")
 _LABELS = {"recall@20": "Recall@20", "ndcg@20": "NDCG@20"}
 
 Curve = tuple[Judged | None, ...]
@@ -154,16 +154,9 @@ def _rows(growth: Growth, clicks: Sequence[int]) -> list[tuple[Cell, ...]]:
     missing = (None,) * (len(clicks) - len(growth.clicks))
     depth = f"up to {growth.clicks[-1]}"
     rows: list[tuple[Cell, ...]] = [
-        (
-            f"{depth}: {_LABELS[metric]} {_LISTS[name]}, by {_WAYS[way]}",
-            *_cells(growth.curves[name][way], metric),
-            *missing,
-        )
-        for name in _LISTS
-        if name in growth.curves
-        for metric in METRICS
-        for way in _WAYS
-    ]
+        (f"{depth}: {_LABELS[metric]} {_LISTS[name]}, by {way}", *_cells(growth.curves[name][way], metric), *missing)
+        for name in _LISTS if name in growth.curves for metric in METRICS for way in _WAYS
+    ]  # fmt: skip
     return [*rows, (f"{depth}: weight of the clicks", *growth.weights, *missing)]
 
 
@@ -181,12 +174,12 @@ def _cells(curve: Curve, metric: str) -> list[Cell]:
 def _series(growth: Growth, name: str) -> tuple[Series, ...]:
     """NDCG over clicks, a line a way."""
     lines = []
-    for way, label in _WAYS.items():
-        found = [(n, each["ndcg@20"]) for n, each in zip(growth.clicks, _estimates(growth.curves[name][way]), strict=True)
-                 if each is not None]  # fmt: skip
+    for way in _WAYS:
+        judged = zip(growth.clicks, _estimates(growth.curves[name][way]), strict=True)
+        found = [(n, each["ndcg@20"]) for n, each in judged if each is not None]
         lines.append(
             Series(
-                label, tuple(each.mean for _, each in found), x=tuple(float(n) for n, _ in found),
+                way, tuple(each.mean for _, each in found), x=tuple(float(n) for n, _ in found),
                 bounds=tuple(None if (i := each.interval) is None else (i.low, i.high) for _, each in found),
             )
         )  # fmt: skip
