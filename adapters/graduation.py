@@ -5,6 +5,8 @@ collaborative vector. It is blended with v_hat by the weight n / (n + half), whi
 moves from its prior when n observations of one precision come in.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.sparse import csr_matrix, diags
 
@@ -51,31 +53,62 @@ def fold_in(user_vectors: Matrix, clicks: csr_matrix) -> Matrix:
     return np.asarray(means, dtype=np.float32)
 
 
-def graduate(adapter: Adapter, blocks: Blocks, clicks: csr_matrix) -> Matrix:
-    """Served vectors [n, D] of items that the backbone has never seen and some of its users have clicked.
-
-    With w the weight of the clicks and s(.) the spread over users, the collaborative block points to
-    ``(1 - w) v_hat / s(v_hat) + w f / s(f)``, f being the fold-in. Its length goes with w from the cold item's to the
-    mean of the warm ones', in proportion, and the content block from the cold item's to the warm one's. Without clicks
-    the vector is `Adapter.cold_vectors`'s.
+@dataclass(frozen=True)
+class Lengths:
+    """How far a warm item's frozen vector spreads over the users, by its clicks: ``base * clicks ** exponent``.
 
     Parameters
     ----------
+    base, exponent : float
+    typical : float
+        Mean clicks of a warm item, which an item that has n already is expected to gain, too.
+    """
+
+    base: float
+    exponent: float
+    typical: float
+
+    @classmethod
+    def of(cls, adapter: Adapter) -> "Lengths":
+        """Least squares between the logarithms, over the backbone's items that have clicks and a vector."""
+        clicks = np.asarray(adapter.backbone.clicks.sum(axis=0), dtype=np.float64).ravel()
+        spreads = spread(adapter.backbone.item_vectors, adapter.statistics.users).astype(np.float64)
+        usable = (clicks > 0) & (spreads > 0)
+        if not usable.any():
+            return cls(1.0, 0.0, 1.0)
+        x, y = np.log(clicks[usable]), np.log(spreads[usable])
+        exponent = float(np.cov(x, y, bias=True)[0, 1] / x.var()) if x.var() > 0 else 0.0
+        return cls(float(np.exp(y.mean() - exponent * x.mean())), exponent, float(clicks[usable].mean()))
+
+    def after(self, clicks: Rows) -> Vector:
+        """Spread [n] that is expected of new items with these clicks [n] so far."""
+        return np.asarray(self.base * (clicks + self.typical) ** self.exponent, dtype=np.float32)
+
+
+def graduate(adapter: Adapter, lengths: Lengths, blocks: Blocks, clicks: csr_matrix) -> Matrix:
+    """Served vectors [n, D] of items that the backbone has never seen and some of its users have clicked.
+
+    With w the weight of the clicks, s(.) the spread over users and f the fold-in, the collaborative block points to
+    ``(1 - w) v_hat / s(v_hat) + w f / s(f)``. Its length is ``c^(1 - w) l^w``, from the cold item's c to l, that of a
+    warm item with as many clicks and some to come. The content block stays. Without clicks the vector is that of
+    `Adapter.cold_vectors`; an item without content is where its users are.
+
+    Parameters
+    ----------
+    lengths : Lengths
+        Of the adapter.
     blocks : Blocks [n]
     clicks : csr [n, users]
         Ones where a user of the backbone clicked the item.
     """
-    cold, d = adapter.cold_vectors(blocks), adapter.backbone.dim
+    cold, d, users = adapter.cold_vectors(blocks), adapter.backbone.dim, adapter.statistics.users
     n = count(clicks)
     weight = click_weight(n, adapter.scales.half)[:, None]
-    users = adapter.statistics.users
     folded = fold_in(adapter.backbone.user_vectors, clicks)
     direction = (1 - weight) * _unit(cold[:, :d], users) + weight * _unit(folded, users)
-    start, end = spread(cold[:, :d], users)[:, None], adapter.frozen_spread
+    start, end = spread(cold[:, :d], users)[:, None], lengths.after(n)[:, None]
     length = np.where(start > 0, start, end) ** (1 - weight) * end**weight
-    collaborative = length * _unit(direction, users)
-    content = (1 - weight) * cold[:, d:] + weight * adapter.warm_block(blocks)
-    graduated = np.hstack([collaborative, content])
+    graduated = np.hstack([length * _unit(direction, users), cold[:, d:]])
     return np.asarray(np.where(n[:, None] > 0, graduated, cold), dtype=np.float32)
 
 

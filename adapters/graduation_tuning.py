@@ -4,7 +4,7 @@ import numpy as np
 
 from adapters.calibration import best
 from adapters.cohort import Cohort
-from adapters.graduation import graduate
+from adapters.graduation import Lengths, graduate
 from adapters.space import Adapter
 from adapters.validation import Judge
 from coldstart.vectors import Rows
@@ -13,9 +13,9 @@ STEPS = (1, 3, 10, 30)
 """Clicks after which lists are judged."""
 FEWEST = 20
 """Items without which a cohort says nothing."""
-_HALVES = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 15.0, 40.0)
+_HALVES = (0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 _MINIMUM_GAIN = 1e-3
-_USERS = 1000
+_USERS = 750
 """Users sampled for each number of clicks."""
 
 
@@ -34,7 +34,7 @@ def calibrate_half(adapter: Adapter, judge: Judge, *, seed: int) -> Adapter:
     cohorts = [cohort for cohort in cohorts if len(cohort) >= FEWEST]
     if not cohorts:
         return adapter
-    blocks = adapter.blocks(validation.contents)
+    blocks, lengths = adapter.blocks(validation.contents), Lengths.of(adapter)
     users = adapter.user_vectors(np.arange(len(adapter.backbone.users)))
     warm = judge.beside_warm
     rows = np.arange(len(adapter.backbone.items))
@@ -44,7 +44,7 @@ def calibrate_half(adapter: Adapter, judge: Judge, *, seed: int) -> Adapter:
     def score(half: float) -> float:
         total, changed = 0.0, adapter.with_scales(half=half)
         for cohort, among in zip(cohorts, samples, strict=True):
-            items = graduate(changed, blocks.take(cohort.items), cohort.revealed(cohort.depth))
+            items = graduate(changed, lengths, blocks.take(cohort.items), cohort.revealed(cohort.depth))
             if warm is None or warm_items is None:
                 judged = cohort.alone(users, items, among=among)
             else:

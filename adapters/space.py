@@ -33,7 +33,7 @@ class Scales:
     strength: float = 0.0  # exponent of the popularity expected from content
     cold_spread: float = 0.7  # exponents by which a vector's spread over users is evened out
     warm_spread: float = 0.5
-    half: float = 3.0  # clicks of a new item that weigh as much as its content
+    half: float = 2.0  # clicks of a new item that weigh as much as its content
 
 
 @dataclass(frozen=True)
@@ -189,18 +189,10 @@ class Adapter:
 
     def warm_vectors(self, rows: Rows, blocks: Blocks) -> Matrix:
         """Served vectors [n, D] of the backbone's items at ``rows``: the frozen vector first, content beside it."""
-        collaborative = self.backbone.item_vectors[rows] + self.scales.warm_neighbours * blocks.collaborative
-        return np.asarray(np.hstack([collaborative, self.warm_block(blocks)]), dtype=np.float32)
-
-    def warm_block(self, blocks: Blocks) -> Matrix:
-        """Content block [n, p] of items as warm ones have it."""
         s = self.scales
-        return s.warm_content * self._even(blocks.content, self.statistics.profiles, 1, s.warm_spread)
-
-    @cached_property
-    def frozen_spread(self) -> float:
-        """Mean spread of the frozen item vectors over the users."""
-        return float(spread(self.backbone.item_vectors, self.statistics.users).mean())
+        collaborative = self.backbone.item_vectors[rows] + s.warm_neighbours * blocks.collaborative
+        content = s.warm_content * self._even(blocks.content, self.statistics.profiles, 1, s.warm_spread)
+        return np.asarray(np.hstack([collaborative, content]), dtype=np.float32)
 
     def user_vectors(self, rows: Rows) -> Matrix:
         """Query vectors [n, D] of the backbone's users at ``rows``."""

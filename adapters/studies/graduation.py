@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from adapters.cohort import Cohort, Warm
-from adapters.graduation import click_weight, graduate
+from adapters.graduation import Lengths, click_weight, graduate
 from adapters.graduation_tuning import FEWEST, STEPS
 from adapters.space import Adapter, Blocks
 from adapters.studies.stage import Finding, Stage
@@ -108,7 +108,7 @@ def _grow(
 ) -> Growth:
     """Every list and way of a cohort whose blocks [c] are given."""
     steps = (0, *(n for n in STEPS if n <= cohort.depth))
-    clicks_alone = adapter.with_scales(half=0.0)
+    clicks_alone, lengths = adapter.with_scales(half=0.0), Lengths.of(adapter)
     curves: dict[str, dict[str, list[Judged | None]]] = {}
 
     def judge(way: str, items: Matrix | None) -> None:
@@ -121,8 +121,8 @@ def _grow(
     for n in steps:
         revealed = cohort.revealed(n)
         judge("content", adapter.cold_vectors(blocks))
-        judge("clicks", graduate(clicks_alone, blocks, revealed) if n else None)
-        judge("blend", graduate(adapter, blocks, revealed))
+        judge("clicks", graduate(clicks_alone, lengths, blocks, revealed) if n else None)
+        judge("blend", graduate(adapter, lengths, blocks, revealed))
     weights = click_weight(np.array(steps), adapter.scales.half).tolist()
     return Growth(
         steps, len(cohort), int(cohort.judged.nnz), tuple(weights),

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
 from adapters.config import AdapterConfig
 from adapters.fit import fit
-from adapters.graduation import fold_in, graduate
+from adapters.graduation import Lengths, fold_in, graduate
 from adapters.space import Adapter, Blocks, spread
 from coldstart.vectors import Matrix, Rows
 from tests.adapters.toy import World, make_world
@@ -34,6 +36,10 @@ def clicked_by(users: Rows, world: World, n: int) -> csr_matrix:
     return csr_matrix(clicks)
 
 
+def graduated(adapter: Adapter, blocks: Blocks, clicks: csr_matrix) -> Matrix:
+    return graduate(adapter, Lengths.of(adapter), blocks, clicks)
+
+
 def likes(adapter: Adapter, world: World, vectors: Matrix) -> Matrix:
     """Mean score of each item with the users of each group [n, 2]."""
     scores = vectors @ adapter.user_vectors(np.arange(len(world.backbone.users))).T
@@ -42,7 +48,7 @@ def likes(adapter: Adapter, world: World, vectors: Matrix) -> Matrix:
 
 def test_without_clicks_an_item_stays_where_its_content_put_it(world: World, adapter: Adapter, blocks: Blocks) -> None:
     nobody = csr_matrix((len(world.cold), len(world.backbone.users)), dtype=np.float32)
-    np.testing.assert_array_equal(graduate(adapter, blocks, nobody), adapter.cold_vectors(blocks))
+    np.testing.assert_array_equal(graduated(adapter, blocks, nobody), adapter.cold_vectors(blocks))
 
 
 def test_clicks_of_the_other_community_win_over_content(world: World, adapter: Adapter, blocks: Blocks) -> None:
@@ -51,39 +57,55 @@ def test_clicks_of_the_other_community_win_over_content(world: World, adapter: A
     mine = world.cold_group == 0
     leads = []
     for n in (0, 1, 3, 10, 20):
-        scores = likes(adapter, world, graduate(adapter, blocks, clicked_by(other, world, n)))[mine]
+        scores = likes(adapter, world, graduated(adapter, blocks, clicked_by(other, world, n)))[mine]
         leads.append((scores[:, 1] - scores[:, 0]).mean())
     assert leads[0] < 0 and leads == sorted(leads)
-    collaborative = graduate(adapter, blocks, clicked_by(other, world, 20))[mine, : world.backbone.dim]
+    collaborative = graduated(adapter, blocks, clicked_by(other, world, 20))[mine, : world.backbone.dim]
     assert (collaborative[:, 1] > collaborative[:, 0]).all()
 
 
 def test_an_item_with_many_clicks_is_as_a_warm_one(world: World, adapter: Adapter, blocks: Blocks) -> None:
     only_clicks = adapter.with_scales(half=0.0)
     clicks = clicked_by(np.flatnonzero(world.user_group == 0), world, 20)
-    vectors, d = graduate(only_clicks, blocks, clicks), world.backbone.dim
+    vectors, d = graduated(only_clicks, blocks, clicks), world.backbone.dim
     folded = fold_in(world.backbone.user_vectors, clicks)
     np.testing.assert_allclose(
         vectors[:, :d] / np.linalg.norm(vectors[:, :d], axis=1, keepdims=True),
         folded / np.linalg.norm(folded, axis=1, keepdims=True), atol=1e-5,
     )  # fmt: skip
-    frozen = spread(world.backbone.item_vectors, adapter.statistics.users).mean()
-    np.testing.assert_allclose(spread(vectors[:, :d], adapter.statistics.users), frozen, rtol=1e-4)
-    rows = np.zeros(len(world.cold), np.int64)
-    np.testing.assert_allclose(vectors[:, d:], adapter.warm_vectors(rows, blocks)[:, d:], rtol=1e-5)
+    expected = np.full(len(vectors), Lengths.of(adapter).after(np.array(20)))
+    np.testing.assert_allclose(spread(vectors[:, :d], adapter.statistics.users), expected, rtol=1e-4)
+
+
+def test_lengths_follow_the_clicks_of_warm_items(world: World, adapter: Adapter) -> None:
+    """Frozen vectors whose spread is the root of their clicks."""
+    clicks = np.asarray(world.backbone.clicks.sum(axis=0)).ravel()
+    directions = world.backbone.item_vectors / spread(world.backbone.item_vectors, adapter.statistics.users)[:, None]
+    scaled = replace(world.backbone, item_vectors=(0.1 * np.sqrt(clicks)[:, None] * directions).astype(np.float32))
+    lengths = Lengths.of(replace(adapter, backbone=scaled))
+    assert (lengths.base, lengths.exponent, lengths.typical) == pytest.approx((0.1, 0.5, clicks.mean()), rel=1e-4)
+    assert lengths.after(np.array([0, 30])).tolist() == pytest.approx(
+        [0.1 * clicks.mean() ** 0.5, 0.1 * (clicks.mean() + 30) ** 0.5], rel=1e-4
+    )
+
+
+def test_items_of_equal_clicks_tell_no_exponent(world: World, adapter: Adapter) -> None:
+    everyone = replace(world.backbone, clicks=csr_matrix(np.ones(world.backbone.clicks.shape, np.float32)))
+    lengths = Lengths.of(replace(adapter, backbone=everyone))
+    assert lengths.exponent == 0 and lengths.typical == 40
 
 
 def test_the_scales_move_without_a_jump(world: World, adapter: Adapter, blocks: Blocks) -> None:
     """Ever smaller weights of the clicks come ever closer to the cold item."""
     clicks = clicked_by(np.arange(3), world, 3)
     cold = adapter.cold_vectors(blocks)
-    gaps = [np.abs(graduate(adapter.with_scales(half=half), blocks, clicks) - cold).max() for half in (1e1, 1e3, 1e5)]
+    gaps = [np.abs(graduated(adapter.with_scales(half=half), blocks, clicks) - cold).max() for half in (1e1, 1e3, 1e5)]
     assert gaps == sorted(gaps, reverse=True) and gaps[-1] < 1e-3 * np.abs(cold).max()
 
 
 def test_an_item_without_content_is_found_by_its_users(world: World, adapter: Adapter) -> None:
     mute = adapter.blocks(world.cold.only([]))
-    vectors = graduate(adapter, mute, clicked_by(np.flatnonzero(world.user_group == 1), world, 2))
+    vectors = graduated(adapter, mute, clicked_by(np.flatnonzero(world.user_group == 1), world, 2))
     scores = likes(adapter, world, vectors)
     assert np.isfinite(vectors).all() and (scores[:, 1] > scores[:, 0]).all()
 
