@@ -109,25 +109,29 @@ def _grow(
     """Every list and way of a cohort whose blocks [c] are given."""
     steps = (0, *(n for n in STEPS if n <= cohort.depth))
     clicks_alone, lengths = adapter.with_scales(half=0.0), Lengths.of(adapter)
-    curves: dict[str, dict[str, list[Judged | None]]] = {}
+    both = warm is not None and len(cohort.users(warm)) > 0
 
-    def judge(way: str, items: Matrix | None) -> None:
-        lists = {"alone": None if items is None else cohort.alone(users, items)}
-        if warm is not None and len(cohort.users(warm)):
-            lists["overall"] = None if items is None else cohort.beside(users, items, warm, warm_items)
-        for name, judged in lists.items():
-            curves.setdefault(name, {}).setdefault(way, []).append(judged)
+    def judge(items: Matrix) -> dict[str, Judged]:
+        lists = {"alone": cohort.alone(users, items)}
+        if both and warm is not None:
+            lists["overall"] = cohort.beside(users, items, warm, warm_items)
+        return lists
 
-    for n in steps:
-        revealed = cohort.revealed(n)
-        judge("content", adapter.cold_vectors(blocks))
-        judge("clicks", graduate(clicks_alone, lengths, blocks, revealed) if n else None)
-        judge("blend", graduate(adapter, lengths, blocks, revealed))
+    cold = judge(adapter.cold_vectors(blocks))
+    clicks, blend = (
+        [judge(graduate(each, lengths, blocks, cohort.revealed(n))) for n in steps[1:]]
+        for each in (clicks_alone, adapter)
+    )
+    curves: dict[str, dict[str, Curve]] = {
+        name: {
+            "content": (first,) * len(steps),
+            "clicks": (None, *(lists[name] for lists in clicks)),
+            "blend": (first, *(lists[name] for lists in blend)),
+        }
+        for name, first in cold.items()
+    }
     weights = click_weight(np.array(steps), adapter.scales.half).tolist()
-    return Growth(
-        steps, len(cohort), int(cohort.judged.nnz), tuple(weights),
-        {name: {way: tuple(curve) for way, curve in ways.items()} for name, ways in curves.items()},
-    )  # fmt: skip
+    return Growth(steps, len(cohort), int(cohort.judged.nnz), tuple(weights), curves)
 
 
 def _average(seeds: Sequence[Growth]) -> Growth:
