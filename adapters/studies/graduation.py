@@ -28,6 +28,10 @@ _LABELS = {"recall@20": "Recall@20", "ndcg@20": "NDCG@20"}
 
 Curve = tuple[Judged | None, ...]
 """A list judged after each number of clicks; ``None`` where there is no vector."""
+Told = tuple[Mapping[str, Estimate] | None, ...]
+"""The same as means with their intervals, per metric."""
+Figures = Mapping[str, Mapping[str, Told]]
+"""Per list and way."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,11 @@ class Graduation:
     def find(self, measured: Sequence[tuple[Growth, ...]]) -> Finding:
         """Means over users of the per-user means over seeds."""
         growths = tuple(_average(seeds) for seeds in zip(*measured, strict=True))
+        figures = [_figures(growth) for growth in growths]
         deepest = growths[-1]
-        rows = tuple(row for growth in growths for row in _rows(growth, deepest.clicks))
+        rows = tuple(
+            row for growth, found in zip(growths, figures, strict=True) for row in _rows(growth, found, deepest.clicks)
+        )
         sizes = "; ".join(
             f"{growth.items:,} items with {growth.clicks[-1] + _LEAST} clicks or more, judged by {growth.left:,}"
             for growth in growths
@@ -97,9 +104,9 @@ class Graduation:
                 f"In the table, by how many clicks at most are revealed: {sizes}.",
                 ("", *(f"n = {n}" for n in deepest.clicks)),
                 rows,
-                Lines("clicks", f"NDCG@20, {_LISTS[plotted]}", _series(deepest, plotted), log_x=True),
+                Lines("clicks", f"NDCG@20, {_LISTS[plotted]}", _series(deepest, figures[-1][plotted]), log_x=True),
             ),
-            {"cohorts": [_document(growth) for growth in growths]},
+            {"cohorts": [_document(growth, found) for growth, found in zip(growths, figures, strict=True)]},
         )
 
 
@@ -149,24 +156,30 @@ def _average(seeds: Sequence[Growth]) -> Growth:
     )  # fmt: skip
 
 
-def _estimates(curve: Curve) -> tuple[dict[str, Estimate] | None, ...]:
-    return tuple(None if judged is None else estimates(judged) for judged in curve)
+def _figures(growth: Growth) -> Figures:
+    """Means with their intervals, each list resampled once however often it stands in the curves."""
+    judged = {id(each): each for ways in growth.curves.values() for curve in ways.values() for each in curve if each}
+    found = {key: estimates(each) for key, each in judged.items()}
+    return {
+        name: {way: tuple(found.get(id(each)) for each in curve) for way, curve in ways.items()}
+        for name, ways in growth.curves.items()
+    }
 
 
-def _rows(growth: Growth, clicks: Sequence[int]) -> list[tuple[Cell, ...]]:
+def _rows(growth: Growth, figures: Figures, clicks: Sequence[int]) -> list[tuple[Cell, ...]]:
     """A row per list, metric and way; nothing where a cohort is not as deep as the table."""
     missing = (None,) * (len(clicks) - len(growth.clicks))
     depth = f"up to {growth.clicks[-1]}"
     rows: list[tuple[Cell, ...]] = [
-        (f"{depth}: {_LABELS[metric]} {_LISTS[name]}, by {way}", *_cells(growth.curves[name][way], metric), *missing)
-        for name in _LISTS if name in growth.curves for metric in METRICS for way in _WAYS
+        (f"{depth}: {_LABELS[metric]} {_LISTS[name]}, by {way}", *_cells(figures[name][way], metric), *missing)
+        for name in _LISTS if name in figures for metric in METRICS for way in _WAYS
     ]  # fmt: skip
     return [*rows, (f"{depth}: weight of the clicks", *growth.weights, *missing)]
 
 
-def _cells(curve: Curve, metric: str) -> list[Cell]:
+def _cells(curve: Told, metric: str) -> list[Cell]:
     cells: list[Cell] = []
-    for found in _estimates(curve):
+    for found in curve:
         if found is None:
             cells.append(None)
             continue
@@ -175,12 +188,12 @@ def _cells(curve: Curve, metric: str) -> list[Cell]:
     return cells
 
 
-def _series(growth: Growth, name: str) -> tuple[Series, ...]:
+def _series(growth: Growth, ways: Mapping[str, Told]) -> tuple[Series, ...]:
     """NDCG over clicks, a line a way."""
     lines = []
     for way in _WAYS:
-        judged = zip(growth.clicks, _estimates(growth.curves[name][way]), strict=True)
-        found = [(n, each["ndcg@20"]) for n, each in judged if each is not None]
+        told = zip(growth.clicks, ways[way], strict=True)
+        found = [(n, each["ndcg@20"]) for n, each in told if each is not None]
         lines.append(
             Series(
                 way, tuple(each.mean for _, each in found), x=tuple(float(n) for n, _ in found),
@@ -190,7 +203,7 @@ def _series(growth: Growth, name: str) -> tuple[Series, ...]:
     return tuple(lines)
 
 
-def _document(growth: Growth) -> dict[str, Any]:
+def _document(growth: Growth, figures: Figures) -> dict[str, Any]:
     def figure(found: Estimate) -> dict[str, Any]:
         interval = found.interval
         return {
@@ -206,8 +219,8 @@ def _document(growth: Growth) -> dict[str, Any]:
         **{
             name: {
                 way: [None if each is None else {metric: figure(each[metric]) for metric in METRICS}
-                      for each in _estimates(curve)]
+                      for each in curve]
                 for way, curve in ways.items()
-            } for name, ways in growth.curves.items()
+            } for name, ways in figures.items()
         },
     }  # fmt: skip
