@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,28 +10,28 @@ from tests.adapters.toy import World, make_world
 
 
 @pytest.fixture(scope="module")
-def growths() -> Sequence[Growth]:
+def growths() -> tuple[Growth, ...]:
     """Every new item of the toy world has the clicks of its community, 20: ten can be revealed, thirty cannot."""
     return measured(make_world(cold=60))
 
 
-def measured(world: World, *, without: tuple[str, ...] = ()) -> Sequence[Growth]:
+def measured(world: World, *, without: tuple[str, ...] = ()) -> tuple[Growth, ...]:
     run = run_world(world, studies=(Graduation(),), methods=(), without=without)
     return run.measured["graduation"]  # type: ignore[no-any-return]
 
 
-def test_only_depths_that_enough_items_reach_are_told(growths: Sequence[Growth]) -> None:
+def test_only_depths_that_enough_items_reach_are_told(growths: tuple[Growth, ...]) -> None:
     assert [growth.clicks for growth in growths] == [(0, 1, 3, 10)]
     assert growths[0].items == 30 and growths[0].left == 30 * 10
 
 
-def test_every_number_of_clicks_is_judged_for_the_same_users(growths: Sequence[Growth]) -> None:
+def test_every_number_of_clicks_is_judged_for_the_same_users(growths: tuple[Growth, ...]) -> None:
     for ways in growths[0].curves.values():
         users = {tuple(judged.users.tolist()) for curve in ways.values() for judged in curve if judged is not None}
         assert len(users) == 1
 
 
-def test_content_alone_does_not_move_and_the_blend_starts_there(growths: Sequence[Growth]) -> None:
+def test_content_alone_does_not_move_and_the_blend_starts_there(growths: tuple[Growth, ...]) -> None:
     for ways in growths[0].curves.values():
         first, *others = ways["content"]
         assert first is not None and ways["clicks"][0] is None
@@ -60,7 +59,7 @@ def test_a_split_without_clicks_enough_tells_nothing() -> None:
     assert measured(make_world(cold=20)) is None
 
 
-def test_the_finding_tells_table_plot_and_document_alike(growths: Sequence[Growth]) -> None:
+def test_the_finding_tells_table_plot_and_document_alike(growths: tuple[Growth, ...]) -> None:
     finding = Graduation().find((growths, growths))
     cohort = finding.document["cohorts"][0]
     mean = cohort["overall"]["blend"][-1]["ndcg@20"]["mean"]
