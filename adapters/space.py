@@ -36,6 +36,7 @@ class Scales:
     warm_spread: float = 0.5
     cold_ranker: float = 0.0  # NeuMF's say in the order of retrieved cold items; 1 is as much as the served scores'
     warm_ranker: float = 0.0  # the same in the order of warm items
+    half: float = 2.0  # clicks of a new item that weigh as much as its content
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,10 @@ class Blocks:
     content: Matrix
     gate: Matrix
     strength: Vector
+
+    def take(self, rows: Rows) -> "Blocks":
+        """Those of the items at these rows, in this order."""
+        return Blocks(self.collaborative[rows], self.content[rows], self.gate[rows], self.strength[rows])
 
 
 def spread(vectors: Matrix, moment: Matrix) -> Vector:

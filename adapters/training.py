@@ -14,6 +14,7 @@ from adapters.calibration import calibrate_prior, calibrate_scales, cold_score
 from adapters.config import AdapterConfig
 from adapters.content import Contents
 from adapters.fit import fit, refit, reveal
+from adapters.graduation_tuning import calibrate_half
 from adapters.lesson import Lesson
 from adapters.ranking import calibrate_ranking
 from adapters.space import Adapter
@@ -94,7 +95,8 @@ def train_adapter(
     adapter = fit(backbone, contents, config=config, hidden=validation.hidden, seed=seed)
     adapter = calibrate_scales(calibrate_prior(adapter, judge), judge)
     adapter, curve = _descend(adapter, judge, seed=seed, on_epoch=on_epoch)
-    adapter = calibrate_ranking(calibrate_scales(adapter, judge), judge)
+    adapter = calibrate_half(calibrate_scales(adapter, judge), judge, seed=seed)
+    adapter = calibrate_ranking(adapter, judge)
     after = backbone.sha256
     if before != after:
         raise Conflict("the backbone changed under the training of its adapter", subject=before, remedy="Report this")

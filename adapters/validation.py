@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
 
+from adapters.cohort import Warm
 from adapters.content import Contents
 from adapters.space import Adapter
 from coldstart.backbones import FrozenBackbone
@@ -131,6 +132,11 @@ class Judge:
         seen.resize(len(users), truth.shape[1])
         candidates = np.append(self.warm_items, np.ones(len(cold), dtype=np.bool_))
         return _ndcg(adapter.user_vectors(users), np.vstack([warm, cold]), truth, seen, candidates)
+
+    @property
+    def beside_warm(self) -> Warm | None:
+        """What new items are judged beside; ``None`` where warm lists cannot be judged."""
+        return Warm(self.seen, self._warm_truth, self.warm_items) if self.has_warm else None
 
     @property
     def has_warm(self) -> bool:

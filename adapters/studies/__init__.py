@@ -5,23 +5,26 @@ from coldstart.errors import InvalidInput
 
 __all__ = ["STUDIES", "Finding", "Stage", "Study", "TrainBackbone", "open_study", "parse_studies"]
 
-STUDIES: tuple[str, ...] = ("ranking", "ablations")
+STUDIES: tuple[str, ...] = ("graduation", "ranking", "ablations")
 """Names of all studies, in the order in which they are told."""
 
 
 def open_study(name: str) -> Study:
     """The study of a name."""
     match name:
-        case "ablations":
-            from adapters.studies.ablations import Ablations
+        case "graduation":
+            from adapters.studies.graduation import Graduation
 
-            return Ablations()
+            return Graduation()
         case "ranking":
             from adapters.studies.ranking import Ranking
 
             return Ranking()
-        case _:
-            raise InvalidInput(f"{name!r} is no study", subject="--studies", remedy=f"Choose among {_choices()}")
+        case "ablations":
+            from adapters.studies.ablations import Ablations
+
+            return Ablations()
+    raise InvalidInput(f"{name!r} is no study", subject="--studies", remedy=f"Choose among {_choices()}")
 
 
 def parse_studies(value: str) -> tuple[Study, ...]:

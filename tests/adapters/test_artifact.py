@@ -5,9 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.artifact import CONFIG_FILE, CONTENTS_FILE, WEIGHTS_FILE, EncoderName, load_artifact, save_artifact
+from adapters.artifact import (
+    CONFIG_FILE,
+    CONTENTS_FILE,
+    WEIGHTS_FILE,
+    EncoderName,
+    _version,
+    load_artifact,
+    save_artifact,
+)
 from adapters.config import AdapterConfig
 from adapters.fit import fit
+from adapters.space import Scales
 from coldstart.errors import Conflict, InvalidInput, NotFound
 from tests.adapters.toy import World, make_world
 
@@ -77,6 +86,13 @@ def test_a_newer_format_is_named(folder: Path) -> None:
     (folder / CONFIG_FILE).write_text(json.dumps({**document, "format": 99}))
     with pytest.raises(Conflict, match="has format 99"):
         load_artifact(folder)
+
+
+def test_an_artifact_of_before_graduation_gets_the_default_curve(folder: Path) -> None:
+    document = json.loads((folder / CONFIG_FILE).read_text())
+    del document["scales"]["half"], document["version"]
+    (folder / CONFIG_FILE).write_text(json.dumps({**document, "version": _version(document)}))
+    assert load_artifact(folder).adapter.scales.half == Scales().half
 
 
 def test_a_missing_folder_says_how_to_make_one(tmp_path: Path) -> None:
