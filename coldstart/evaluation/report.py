@@ -3,6 +3,7 @@
 Whoever measures something supplies a `Section`; how it looks is the template's affair.
 """
 
+import html
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -108,6 +109,11 @@ class Report:
     text: str
     facts: tuple[tuple[str, Cell], ...] = ()
     sections: tuple[Section, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """The page within a notebook, in a frame: neither's style reaches the other."""
+        page, title = (html.escape(text) for text in (render(self), self.title))
+        return f'<iframe srcdoc="{page}" title="{title}" style="width: 100%; height: 40rem; border: 0"></iframe>'
 
 
 def render(report: Report) -> str:
