@@ -30,8 +30,8 @@ SHOP = {"products": 600, "shoppers": 400, "clicks": 16_000}  # raise them for a 
 # %% [markdown]
 # ## The shop
 #
-# Products have a drawn picture, a text and some attributes. Shoppers have hidden tastes: pattern and palette show in the
-# picture alone, the theme in the text alone.
+# Products have a drawn picture, a text and some attributes. Shoppers have hidden tastes: pattern and palette show in
+# the picture alone, the theme in the text alone.
 
 # %%
 from coldstart.sample import open_sample
@@ -128,7 +128,7 @@ for name, trained in contenders.items():
         axes.axhline(scores[0], linestyle="--", color="grey", label=name)
     else:
         axes.plot(scores, marker="o", markersize=4, label=name)
-axes.set(title="Held-out clicks of warm products", xlabel="epoch", ylabel="mean of Recall@20 and NDCG@20", ylim=(0, None))
+axes.set(title="Held-out clicks of warm products", xlabel="epoch", ylabel="mean of Recall@20 and NDCG@20", ylim=0)
 axes.legend()
 plt.show()
 

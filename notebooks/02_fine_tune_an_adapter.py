@@ -39,9 +39,7 @@ from coldstart.backbones.config import ALSConfig
 from coldstart.backbones.training import train_backbone
 
 if not (FOLDER / "backbone").exists():
-    quick = train_backbone(
-        "als", dataset.users, dataset.items.ids, split.train, split.warm_val, config=ALSConfig(d=64)
-    )
+    quick = train_backbone("als", dataset.users, dataset.items.ids, split.train, split.warm_val, config=ALSConfig(d=64))
     quick.save(FOLDER / "backbone")
 
 backbone = FrozenBackbone.load(FOLDER / "backbone")
@@ -50,8 +48,8 @@ print(f"{backbone.kind}: {len(backbone.users)} users, {len(backbone.items)} item
 # %% [markdown]
 # ## Contents
 #
-# A sentence encoder reads titles, texts and attributes, a CNN looks at the pictures. Neither is trained here. Embeddings
-# are kept in the cache folder, so the second time takes a moment.
+# A sentence encoder reads titles, texts and attributes, a CNN looks at the pictures. Neither is trained here.
+# Embeddings are kept in the cache folder, so the second time takes a moment.
 
 # %%
 from adapters.encoding import Encoders
@@ -63,9 +61,10 @@ print(f"text {contents.text.shape}, pictures {contents.image.shape}; items with 
 # %% [markdown]
 # ## Training, live
 #
-# Widths are chosen small, as the shop is. Training starts from a closed form: the mean of the most similar warm products' vectors beside a content profile of
+# Training starts from a closed form: the mean of the most similar warm products' vectors beside a content profile of
 # each user. Gradient descent then moves the gates and a small residual. After each epoch the held-out arrivals are
-# ranked, and an epoch is kept only where they are ranked better.
+# ranked, and an epoch is kept only where they are ranked better. Layers and batches are small, as the shop is; the
+# defaults are for catalogues of thousands.
 
 # %%
 import matplotlib.pyplot as plt
@@ -102,7 +101,7 @@ rows = dataset.items.ids.rows(backbone.items.ids)
 trained = train_adapter(
     backbone,
     contents.take(rows),
-    config=AdapterConfig(hidden=16, gate_hidden=8, residual_hidden=32, patience=6),
+    config=AdapterConfig(hidden=16, gate_hidden=8, residual_hidden=32, batch_items=128, learning_rate=5e-3, patience=8),
     validation=split_validation(dataset, split, backbone, contents),
     on_epoch=draw,
 )
@@ -228,5 +227,5 @@ right.set(title="What the gates give to the picture", xlabel="weight; the rest g
 plt.show()
 
 # %% [markdown]
-# Next: [3. Read the cold-start report](03_read_the_cold_start_report.ipynb) says how good that is, beside other methods.
-# To see it served: `coldstart serve --adapter notebook-data/adapter --data notebook-data/shop`.
+# Next: [3. Read the cold-start report](03_read_the_cold_start_report.ipynb) says how good that is, beside other
+# methods. To see it served: `coldstart serve --adapter notebook-data/adapter --data notebook-data/shop`.

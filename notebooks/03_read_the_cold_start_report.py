@@ -50,6 +50,9 @@ from adapters.studies import parse_studies
 from coldstart.backbones.config import ALSConfig
 from coldstart.backbones.training import train_backbone
 
+ADAPTER = AdapterConfig(
+    hidden=16, gate_hidden=8, residual_hidden=32, batch_items=128, learning_rate=5e-3, patience=8
+)  # small, as in notebook 2
 SEEDS = 1  # more of them say how much depends on the luck of a training
 studies = parse_studies("all")
 
@@ -68,7 +71,7 @@ runs = [
         seed=seed,
         methods=METHODS,
         studies=studies,
-        config=AdapterConfig(patience=6),
+        config=ADAPTER,
     )
     for seed in range(SEEDS)
 ]
@@ -121,7 +124,7 @@ from adapters.report import label
 
 figure, plots = plt.subplots(1, 2, figsize=(10, 3), layout="constrained", sharey=True)
 for axes, name in zip(plots, ("cold", "overall"), strict=True):
-    for place, (method, lists) in enumerate(evaluation.differences.items()):
+    for place, lists in enumerate(evaluation.differences.values()):
         lead = lists.get(name, {}).get("ndcg@20")
         if lead is not None:
             axes.plot([lead.interval.low, lead.interval.high], [place, place], color="tab:blue")

@@ -137,12 +137,10 @@ pl.DataFrame(
 from coldstart.backbones.external import import_backbone
 
 imported = {
-    kind: import_backbone(
-        files / f"users.{kind}", files / f"items.{kind}", interactions=files / "interactions.csv"
-    )
+    kind: import_backbone(files / f"users.{kind}", files / f"items.{kind}", interactions=files / "interactions.csv")
     for kind in ("npz", "parquet", "safetensors")
 }
-pl.DataFrame({"format": list(imported), "sha256": [each.sha256 for each in imported.values()]})
+pl.DataFrame({"format": list(imported), "sha256": [each.sha256[:16] for each in imported.values()]})
 
 # %% [markdown]
 # Three formats, the same backbone to the byte. What `implicit` saves itself has no ids; name them in text files, an id
@@ -199,7 +197,7 @@ run = run_seed(
     train_backbone=lambda events, validation, seed: backbone,
     seed=0,
     part="val",
-    config=AdapterConfig(patience=6),
+    config=AdapterConfig(batch_items=128, patience=8),
 )
 
 # %%
