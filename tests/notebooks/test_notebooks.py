@@ -10,7 +10,6 @@ import jupytext
 import nbformat
 import numpy as np
 import pytest
-from jupyter_client.manager import AsyncKernelManager
 from jupytext.compare import compare_notebooks
 from nbclient import NotebookClient
 
@@ -57,7 +56,7 @@ def execute(number: int, folder: Path, **questions: str) -> Executed:
     notebook.cells.append(nbformat.v4.new_code_cell(question))  # type: ignore[no-untyped-call]
     client = NotebookClient(
         notebook,
-        km=AsyncKernelManager(kernel_name="python3", transport="ipc"),
+        kernel_name="python3",
         timeout=CELL_SECONDS,
         resources={"metadata": {"path": str(folder)}},
     )
