@@ -82,18 +82,15 @@ plt.show()
 # validation, half for a test at the very end. Of the other products a tenth of the clicks is held out for each.
 
 # %%
-import polars as pl
-
+from coldstart.evaluation.report import Section
 from coldstart.splits import PARTS, read_split
 
 split = read_split(dataset, "arrivals")
 parts = {part: getattr(split, part) for part in PARTS}
-pl.DataFrame(
-    {
-        "part": list(parts),
-        "clicks": [len(part) for part in parts.values()],
-        "products": [len(np.unique(part.item_rows)) for part in parts.values()],
-    }
+Section(
+    "Parts of the split",
+    columns=("part", "clicks", "products"),
+    rows=tuple((name, len(part), len(np.unique(part.item_rows))) for name, part in parts.items()),
 )
 
 # %% [markdown]

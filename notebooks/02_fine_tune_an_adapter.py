@@ -122,23 +122,26 @@ print(f"closed form {trained.curve[0].cold_ndcg:.3f}, epoch {best.number} {best.
 # ## Parameters, counted
 
 # %%
-import polars as pl
+from coldstart.evaluation.report import Section
 
-pl.DataFrame(
-    {
-        "": ["backbone, frozen", "adapter, trained"],
-        "parameters": [backbone.parameters, adapter.trained_parameters],
-        "share": [1.0, round(adapter.trained_parameters / backbone.parameters, 3)],
-    }
+share = adapter.trained_parameters / backbone.parameters
+Section(
+    "Parameters",
+    columns=("", "numbers", "share"),
+    rows=(
+        ("backbone, frozen", backbone.parameters, 1.0),
+        ("adapter, trained", adapter.trained_parameters, share),
+    ),
 )
 
 # %%
-pl.DataFrame(
-    {
-        "tensor": list(adapter.parameters),
-        "shape": [" x ".join(map(str, value.shape)) for value in adapter.parameters.values()],
-        "numbers": [value.size for value in adapter.parameters.values()],
-    }
+Section(
+    "The adapter's tensors",
+    columns=("tensor", "shape", "numbers"),
+    rows=tuple(
+        (name.replace("_", " "), " x ".join(map(str, value.shape)), value.size)
+        for name, value in adapter.parameters.items()
+    ),
 )
 
 # %% [markdown]

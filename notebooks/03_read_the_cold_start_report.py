@@ -9,6 +9,7 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+# ---
 
 # %% [markdown]
 # # 3. Read the cold-start report
@@ -88,27 +89,25 @@ evaluation = Evaluation(
 # In brackets: where the mean would lie for 95 % of the draws if other shoppers like these had been asked.
 
 # %%
-import polars as pl
-
-from adapters.report import list_table
-
-pl.Config(tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, fmt_str_lengths=80, tbl_width_chars=200)
+from adapters.report import LIST_TITLES, list_table
+from coldstart.evaluation.report import Section
 
 
-def table(columns, rows):
-    return pl.DataFrame(rows, schema=list(columns), orient="row", strict=False)
+def table(name):
+    columns, rows = list_table(evaluation, name, leads=())
+    return Section(LIST_TITLES[name], columns=columns, rows=rows)
 
 
-table(*list_table(evaluation, "cold", leads=()))
+table("cold")
 
 # %% [markdown]
 # The backbone alone has no row of figures: without clicks it has no vector, and any order would be ours.
 
 # %%
-table(*list_table(evaluation, "warm", leads=()))
+table("warm")
 
 # %%
-table(*list_table(evaluation, "overall", leads=()))
+table("overall")
 
 # %% [markdown]
 # ## Luck or lead?
@@ -163,7 +162,7 @@ figure, axes = plt.subplots(figsize=(6, 2.8), layout="constrained")
 for n, modality in enumerate(runs[0].modalities):
     axes.hist(gates[:, n], bins=25, range=(0, 1), alpha=0.6, label=f"{modality}, mean {gates[:, n].mean():.2f}")
 axes.set(title="Gate weights of the arrivals", xlabel="weight", ylabel="arrivals")
-axes.legend()
+axes.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
@@ -172,11 +171,10 @@ plt.show()
 # Each that the data can tell something about is a title, a few words and a table.
 
 # %%
-from IPython.display import Markdown, display
+from IPython.display import display
 
 for finding in evaluation.findings.values():
-    section = finding.section
-    display(Markdown(f"**{section.title}.** {section.text}"), table(section.columns, section.rows))
+    display(finding.section)
 print(f"{len(evaluation.findings)} of {len(studies)} studies had something to tell")
 
 # %% [markdown]

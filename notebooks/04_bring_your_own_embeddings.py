@@ -9,6 +9,7 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+# ---
 
 # %% [markdown]
 # # 4. Bring your own embeddings
@@ -135,12 +136,17 @@ pl.DataFrame(
 
 # %%
 from coldstart.backbones.external import import_backbone
+from coldstart.evaluation.report import Section
 
 imported = {
     kind: import_backbone(files / f"users.{kind}", files / f"items.{kind}", interactions=files / "interactions.csv")
     for kind in ("npz", "parquet", "safetensors")
 }
-pl.DataFrame({"format": list(imported), "sha256": [each.sha256[:16] for each in imported.values()]})
+Section(
+    "The same from each format",
+    columns=("format", "sha256"),
+    rows=tuple((kind, each.sha256) for kind, each in imported.items()),
+)
 
 # %% [markdown]
 # Three formats, the same backbone to the byte. What `implicit` saves itself has no ids; name them in text files, an id
@@ -202,16 +208,19 @@ run = run_seed(
 
 # %%
 from adapters.report import label
+from coldstart.evaluation.protocols import LISTS
 
-pl.DataFrame(
-    [
-        {"": label(method), **{name: float(judged.ndcg.mean()) for name, judged in lists.items()}}
-        for method, lists in run.judged.items()
-    ]
-).with_columns(pl.selectors.float().round(3))
+figures = {
+    method: {name: float(judged.ndcg.mean()) for name, judged in lists.items()} for method, lists in run.judged.items()
+}
+Section(
+    "NDCG@20 on the validation part",
+    columns=("", *LISTS),
+    rows=tuple((label(method), *map(found.get, LISTS)) for method, found in figures.items()),
+)
 
 # %% [markdown]
-# NDCG@20 on held-out clicks: of arrivals alone, of known products alone, of both in one list. Your recommender had no
+# Cold: arrivals alone; warm: known products alone; overall: both in one list. Your recommender had no
 # place for an arrival; now it has, and not a byte of it has changed:
 
 # %%

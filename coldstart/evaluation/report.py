@@ -100,6 +100,21 @@ class Section:
         for row in self.rows:
             _require(len(row) == len(self.columns), self.title, "rows and columns differ in length")
 
+    def _repr_markdown_(self) -> str:
+        """Title, text and table within a notebook.
+
+        >>> print(Section("Sizes", columns=("part", "clicks"), rows=(("train", 11497),))._repr_markdown_())
+        **Sizes**
+        <BLANKLINE>
+        | part | clicks |
+        | :-- | --: |
+        | train | 11,497 |
+        """
+        rule = (":--", *("--:" for _ in self.columns[1:]))
+        cells = ([format_cell(cell).replace("|", "\\|") for cell in row] for row in (self.columns, rule, *self.rows))
+        table = "\n".join(f"| {' | '.join(row)} |" for row in cells) if self.columns else ""
+        return "\n\n".join(part for part in (self.title and f"**{self.title}**", self.text, table) if part)
+
 
 @dataclass(frozen=True)
 class Report:
