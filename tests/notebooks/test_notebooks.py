@@ -21,7 +21,7 @@ from coldstart.settings import load_settings
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
 CELL_SECONDS = 600
-pytestmark = pytest.mark.timeout(1200)  # on a machine that does much else; half a minute each on one that does not
+pytestmark = pytest.mark.timeout(1200)  # on a machine that does much else; each needs half a minute of a processor
 
 
 @dataclass(frozen=True)
