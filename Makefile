@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -qq --constr
 BENCHMARKS := crash ttr
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench notebooks clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 16
@@ -30,8 +30,11 @@ lint: .venv/.dev ## Check style, types, the direction of imports and spelling
 bench: .venv/.dev ## Run the benchmarks that need no data set, with --quick
 	@set -e; for name in $(BENCHMARKS); do echo "== python -m benchmarks.$$name --quick"; $(BIN)/python -m benchmarks.$$name --quick; done
 
-clean: ## Remove .venv, caches, build outputs and the demo's data
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info demo-data
+notebooks: .venv/.dev ## Bring each notebooks/*.ipynb in step with the .py beside it
+	$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
+
+clean: ## Remove .venv, caches, build outputs, the demo's and the notebooks' data
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info demo-data notebook-data notebooks/notebook-data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say that .venv holds what the lists asked for when they were last changed.
@@ -42,7 +45,7 @@ clean: ## Remove .venv, caches, build outputs and the demo's data
 
 .venv/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into .venv; the first time takes some minutes and 7 GB, most of it torch"
-	$(INSTALL) '.[train,postgresql,redis,dev]'
+	$(INSTALL) '.[train,postgresql,redis,notebooks,dev]'
 	@touch $@
 
 $(BIN)/python:

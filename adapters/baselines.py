@@ -99,6 +99,8 @@ def neighbours(known: Known, content: Matrix, *, k: int = 30, temperature: float
     warm, cold = np.flatnonzero(known.warm & has), np.flatnonzero(~known.warm & has)
     k = min(k, len(warm))
     items = known.items.copy()
+    if k == 0:
+        return known.users, items
     for start in range(0, len(cold), _BATCH):
         rows = cold[start : start + _BATCH]
         cosines = content[rows] @ content[warm].T
@@ -121,6 +123,8 @@ def ridge(known: Known, content: Matrix, *, penalty: float) -> Vectors:
     """
     has: Mask = np.asarray(content.any(axis=1))
     taught = known.warm & has
+    if not taught.any():  # nothing to learn from: a cold item stays without a vector
+        return known.users, known.items
     x, mean = content[taught].astype(np.float64), known.items[taught].mean(axis=0)
     weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (known.items[taught] - mean))
     predicted = mean + content @ weights

@@ -20,6 +20,7 @@ from coldstart.settings import Settings
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("coldstart", "adapters", "workers", "api")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -94,15 +95,21 @@ def test_constraints_pin_everything_exactly() -> None:
     assert set(PROJECT["build-system"]["requires"]) <= set(pins)
 
 
+def prose_of(document: Path) -> str:
+    """Its text, without the marks that make it a comment in a notebook's script."""
+    text = document.read_text()
+    return re.sub(r"^# ?", "", text, flags=re.MULTILINE) if document.suffix == ".py" else text
+
+
 def code_of(document: Path) -> list[str]:
     """The lines of its code blocks and its inline code."""
-    text = document.read_text()
+    text = prose_of(document)
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
     return [line for block in blocks for line in block.replace("\\\n", " ").splitlines()] + inline
 
 
-CODE = [(document.name, line) for document in DOCUMENTS for line in code_of(document)]
+CODE = [(document.name, line) for document in [*DOCUMENTS, *NOTEBOOKS] for line in code_of(document)]
 
 
 @pytest.mark.parametrize("line", sorted({line for _, line in CODE if re.match(r"(\$ )?coldstart [a-z]", line)}))
@@ -130,8 +137,8 @@ def test_documents_name_targets_benchmarks_and_variables_that_exist() -> None:
 
 
 def test_documents_link_to_files_that_exist() -> None:
-    for document in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
+    for document in [*DOCUMENTS, *NOTEBOOKS]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose_of(document)):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 

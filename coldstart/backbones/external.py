@@ -3,17 +3,19 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from coldstart.backbones.frozen import FrozenBackbone
+from coldstart.backbones.sides import Side, fault, freeze
 from coldstart.dataset.reading import read_interactions
 from coldstart.dataset.tables import Source
 from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, InvalidInput
-from coldstart.ids import IdMap, check_id
+from coldstart.ids import IdMap
 from coldstart.vectors import Matrix
 
 _ID_COLUMNS = ("id", "user_id", "item_id")
@@ -32,7 +34,8 @@ def import_backbone(
     Parameters
     ----------
     users, items : paths
-        One file a side, read by `read_vectors`.
+        One file a side, read by `read_vectors`; the same one twice where it is what ``implicit`` saved. Rows of zeros
+        are left out: they say nothing of their user or item.
     interactions : path or frame, optional
         With ``user_id`` and ``item_id``: what the recommender was trained on. Without it nothing is known to be seen,
         users have no content profile, and an adapter cannot be tuned.
@@ -46,49 +49,43 @@ def import_backbone(
         ids, sides of different widths, items whose vectors are all the same, users whose vectors are all zero,
         interactions with unknown ids.
     """
-    user_map, user_vectors = read_vectors(users, ids=user_ids)
-    item_map, item_vectors = read_vectors(items, ids=item_ids)
-    if user_vectors.shape[1] != item_vectors.shape[1]:
-        raise InvalidInput(
-            f"users have {user_vectors.shape[1]} numbers each, items {item_vectors.shape[1]}",
-            subject=f"{users.name}, {items.name}",
-            remedy="Export both sides from the same model",
-        )
-    if len(item_map) > 1 and (item_vectors == item_vectors[0]).all():
-        raise _error(
-            items, "the vectors of all items are the same and rank nothing", "Export what training has learned"
-        )
-    if not user_vectors.any():
-        raise _error(users, "the vectors of all users are zero and rank nothing", "Export what training has learned")
-    shape = len(user_map), len(item_map)
+    left = _read_side(users, ids=user_ids, side="user")
+    right = _read_side(items, ids=item_ids, side="item")
+    shape = len(left.ids), len(right.ids)
     clicks = csr_matrix(shape, dtype=np.float32)
     if interactions is not None:
-        clicks = read_interactions(interactions, users=user_map, items=item_map)[0].matrix(*shape)
-    return FrozenBackbone(
-        kind="external", users=user_map, items=item_map, user_vectors=user_vectors, item_vectors=item_vectors,
-        clicks=clicks, config={"users": users.name, "items": items.name},
-    )  # fmt: skip
+        clicks = read_interactions(interactions, users=left.ids, items=right.ids)[0].matrix(*shape)
+    return freeze(left, right, clicks, config={"users": users.name, "items": items.name})
 
 
 def read_vectors(path: Path, *, ids: Path | None = None) -> tuple[IdMap, Matrix]:
     """Ids and vectors float32 [n, d] of one side.
 
-    - ``.npz``: arrays ``ids`` and ``vectors``
+    - ``.npz``: arrays ``ids`` and ``vectors``; or ``user_factors`` and ``item_factors``, as models of ``implicit`` save
+      them, of which `import_backbone` takes the side it reads
     - ``.parquet``: a column ``id``, ``user_id`` or ``item_id``, and a list column ``vector`` or one column a number
     - ``.safetensors``: one tensor, or one named ``vectors``; ids as a JSON list in the metadata key ``ids``
 
     ``ids`` names a text file with an id a line, and wins over ids within the file. Nothing is ever unpickled.
     """
+    found = _read_side(path, ids=ids, side=None)
+    return found.ids, found.vectors
+
+
+def _read_side(path: Path, *, ids: Path | None, side: Literal["user", "item"] | None) -> Side:
     if not path.is_file():
         raise InvalidInput("the file does not exist", subject=str(path), remedy="Check the name")
     try:
         match path.suffix:
             case ".npz":
-                found, vectors = _from_npz(path)
+                found, vectors = _from_npz(path, side)
             case ".parquet":
                 found, vectors = _from_parquet(path)
             case ".safetensors":
                 found, vectors = _from_safetensors(path)
+            case ".pkl" | ".pickle" | ".joblib" | ".pt" | ".pth" as other:
+                raise _error(path, f"{other} is no format for vectors: a pickle can run anything when it is read",
+                             "Load the model where it was trained, and import the object or its arrays")  # fmt: skip
             case other:
                 raise _error(path, f"{other or 'a name without ending'} is no format for vectors",
                              "Give .npz, .parquet or .safetensors")  # fmt: skip
@@ -100,14 +97,15 @@ def read_vectors(path: Path, *, ids: Path | None = None) -> tuple[IdMap, Matrix]
         found = _lines(ids)
     if found is None:
         raise _error(path, "the vectors come without ids", "Store them beside, or name a text file with an id a line")
-    return _checked(path, found, vectors)
+    return Side.checked(path.name, found, vectors)
 
 
-def _from_npz(path: Path) -> tuple[list[ExternalId] | None, NDArray[np.generic]]:
+def _from_npz(path: Path, side: str | None) -> tuple[list[ExternalId] | None, NDArray[np.generic]]:
     with np.load(path, allow_pickle=False) as arrays:
-        if "vectors" not in arrays:
+        name = next((each for each in ("vectors", f"{side}_factors") if each in arrays), None)
+        if name is None:
             raise _error(path, f"there is no array 'vectors' among {sorted(arrays)}", "Save it under that name")
-        return (_names(path, arrays) if "ids" in arrays else None), arrays["vectors"]
+        return (_names(path, arrays) if "ids" in arrays else None), arrays[name]
 
 
 def _names(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> list[ExternalId]:
@@ -154,28 +152,5 @@ def _lines(path: Path) -> list[ExternalId]:
         raise _error(path, f"the ids cannot be read ({error})", "Give a text file with an id a line") from None
 
 
-def _checked(path: Path, found: list[ExternalId], raw: NDArray[np.generic]) -> tuple[IdMap, Matrix]:
-    if raw.ndim != 2 or 0 in raw.shape:
-        raise _error(path, f"the vectors have the shape {raw.shape}, not rows and columns", "Save a matrix [ids, d]")
-    if len(found) != len(raw):
-        raise _error(path, f"there are {len(found)} ids for {len(raw)} vectors", "Give one id a row, in the same order")
-    if not np.issubdtype(raw.dtype, np.number) or np.issubdtype(raw.dtype, np.complexfloating):
-        raise _error(path, f"the vectors are {raw.dtype}", "Save floats")
-    with np.errstate(over="ignore"):  # what does not fit float32 becomes infinite and is named below
-        vectors = np.ascontiguousarray(raw.astype(np.float32))
-    if not np.isfinite(vectors).all():
-        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-        raise _error(path, f"the vector of {found[row]!r} in row {row + 1} is not finite", "Remove or repair it")
-    for row, external in enumerate(found):
-        try:
-            check_id(external)
-        except InvalidInput as error:
-            raise _error(path, f"in row {row + 1} {error.what}", error.remedy or "Give an id") from None
-    try:
-        return IdMap(found), vectors
-    except InvalidInput as error:
-        raise _error(path, f"the id {error.subject!r} occurs twice", "Ids must be unique") from None
-
-
 def _error(path: Path, what: str, remedy: str) -> InvalidInput:
-    return InvalidInput(what, subject=path.name, remedy=remedy)
+    return fault(path.name, what, remedy)

@@ -3,6 +3,7 @@
 Whoever measures something supplies a `Section`; how it looks is the template's affair.
 """
 
+import html
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -99,6 +100,21 @@ class Section:
         for row in self.rows:
             _require(len(row) == len(self.columns), self.title, "rows and columns differ in length")
 
+    def _repr_markdown_(self) -> str:
+        """Title, text and table within a notebook.
+
+        >>> print(Section("Sizes", columns=("part", "clicks"), rows=(("train", 11497),))._repr_markdown_())
+        **Sizes**
+        <BLANKLINE>
+        | part | clicks |
+        | :-- | --: |
+        | train | 11,497 |
+        """
+        rule = (":--", *("--:" for _ in self.columns[1:]))
+        cells = ([format_cell(cell).replace("|", "\\|") for cell in row] for row in (self.columns, rule, *self.rows))
+        table = "\n".join(f"| {' | '.join(row)} |" for row in cells) if self.columns else ""
+        return "\n\n".join(part for part in (self.title and f"**{self.title}**", self.text, table) if part)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -108,6 +124,11 @@ class Report:
     text: str
     facts: tuple[tuple[str, Cell], ...] = ()
     sections: tuple[Section, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """The page within a notebook, in a frame: neither's style reaches the other."""
+        page, title = (html.escape(text) for text in (render(self), self.title))
+        return f'<iframe srcdoc="{page}" title="{title}" style="width: 100%; height: 40rem; border: 0"></iframe>'
 
 
 def render(report: Report) -> str:

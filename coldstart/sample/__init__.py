@@ -10,12 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
-from coldstart.dataset import read_dataset
+from coldstart.dataset import Dataset, read_dataset
 from coldstart.sample.shop import ARRIVALS, Clicks, Product, make_clicks, make_products
 from coldstart.sample.wording import KINDS
 from coldstart.splits import hold_out_items, write_split
 
-__all__ = ["write_sample"]
+__all__ = ["open_sample", "write_sample"]
+
+
+def open_sample(
+    folder: Path, *, seed: int = 0, products: int = 2000, shoppers: int = 1500, clicks: int = 60_000
+) -> Dataset:
+    """The sample shop in a folder, written by `write_sample` where there is none of this size yet."""
+    folder = Path(folder)
+    if (folder / "splits" / "arrivals" / "cold_test.csv").exists():
+        found = read_dataset(folder)
+        if (len(found.items), len(found.users), len(found.interactions)) == (products, shoppers, clicks):
+            return found
+    write_sample(folder, seed=seed, products=products, shoppers=shoppers, clicks=clicks)
+    return read_dataset(folder)
 
 
 def write_sample(

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import svds
 from coldstart.dataset import Dataset, read_dataset
 from coldstart.errors import InvalidInput
 from coldstart.evaluation.metrics import rank, recall_ndcg
-from coldstart.sample import write_sample
+from coldstart.sample import open_sample, write_sample
 from coldstart.sample.drawing import PALETTES, PATTERNS, SHAPES, draw_product
 from coldstart.sample.shop import CLOSED, OPENED, PALETTE_NAMES, PATTERN_NAMES, TASTES, make_clicks, make_products
 from coldstart.sample.wording import KINDS
@@ -41,6 +41,15 @@ def test_it_is_a_data_set_with_a_picture_and_a_text_for_every_product(shop: Data
         with Image.open(path) as picture:
             assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (228, 228))
     assert set(shop.items.attributes[0]) == {"category", "brand", "price", "published_at"}
+
+
+def test_a_shop_that_is_there_is_opened_and_one_of_another_size_is_written_anew(tmp_path: Path) -> None:
+    opened = open_sample(tmp_path, seed=7, products=20, shoppers=20, clicks=160)
+    assert (len(opened.items), len(opened.users)) == (20, 20)
+    written = (tmp_path / "items.csv").stat().st_mtime_ns
+    assert open_sample(tmp_path, products=20, shoppers=20, clicks=160).users.ids == opened.users.ids
+    assert (tmp_path / "items.csv").stat().st_mtime_ns == written
+    assert len(open_sample(tmp_path, products=21, shoppers=20, clicks=160).items) == 21
 
 
 def test_the_arrivals_are_the_newest_tenth_and_no_click_on_them_is_trained_on(shop: Dataset) -> None:

@@ -138,9 +138,22 @@ def test_clicks_on_an_unknown_item_are_refused(tmp_path: Path) -> None:
 def test_a_typo_and_a_foreign_format_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"itmes\.npz: the file does not exist"):
         read_vectors(tmp_path / "itmes.npz")
-    (tmp_path / "items.pkl").write_bytes(b"")
-    with pytest.raises(InvalidInput, match=r"\.pkl is no format for vectors"):
-        read_vectors(tmp_path / "items.pkl")
+    (tmp_path / "items.xlsx").write_bytes(b"")
+    with pytest.raises(InvalidInput, match=r"\.xlsx is no format for vectors\. Give \.npz"):
+        read_vectors(tmp_path / "items.xlsx")
+    (tmp_path / "model.pth").write_bytes(b"")
+    with pytest.raises(InvalidInput, match=r"\.pth is no format for vectors: a pickle can run anything"):
+        read_vectors(tmp_path / "model.pth")
+
+
+def test_vectors_of_zeros_are_left_out(tmp_path: Path) -> None:
+    vectors = VECTORS + 1
+    vectors[1] = 0
+    side = npz(tmp_path / "items", IDS, vectors)
+    clicks = pl.DataFrame({"user_id": ["b", "a"], "item_id": ["snow ☃", "b"]})
+    backbone = import_backbone(side, side, interactions=clicks)
+    assert backbone.items.ids == backbone.users.ids == ("b", "snow ☃")
+    assert backbone.clicks.toarray().tolist() == [[0, 1], [0, 0]]
 
 
 def test_ids_that_would_have_to_be_unpickled_say_how_to_save_them(tmp_path: Path) -> None:

@@ -93,6 +93,13 @@ def test_the_same_report_is_the_same_bytes() -> None:
     assert render(report) == render(report)
 
 
+def test_a_notebook_shows_the_page_in_a_frame_of_its_own() -> None:
+    report = Report('the "report"', "t", (), (SECTION,))
+    (tag, attributes), *others = Outline(report._repr_html_()).tags
+    assert (tag, others) == ("iframe", [])
+    assert (attributes["title"], attributes["srcdoc"]) == (report.title, render(report))
+
+
 @pytest.mark.parametrize(
     "broken",
     [
