@@ -11,8 +11,12 @@ from coldstart.vectors import Mask
 
 _PRIORS = (-3.0, -2.0, -1.0, 0.0, 1.0)
 """Log-odds of the picture's gate against the text's."""
+_COLD_SPREADS = (0.0, 0.2, 0.4, 0.7, 1.0)
 _STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 _COLD_CONTENTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.4, 2.0)
+_COLD_SIDE = {"cold_spread": _COLD_SPREADS, "cold_content": _COLD_CONTENTS, "strength": _STRENGTHS}
+_ROUNDS = 2
+"""Over the cold side: how far vectors are evened out and how much expected popularity counts depend on each other."""
 _WARM_CONTENTS = (0.0, 0.2, 0.35, 0.5, 0.7, 1.0)
 _WARM_NEIGHBOURS = (0.0, 0.15, 0.3)
 _COLD = (0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.1, 2.5)
@@ -63,10 +67,10 @@ def calibrate_scales(adapter: Adapter, judge: Judge, *, held: Collection[str] = 
     def cold_list(changed: Adapter) -> float:
         return judge.cold(changed, changed.cold_vectors(cold))
 
-    if "cold_content" not in held:
-        adapter = _choose(adapter, "cold_content", _COLD_CONTENTS, cold_list)
-    if "strength" not in held:
-        adapter = _choose(adapter, "strength", _STRENGTHS, cold_list)
+    for _ in range(_ROUNDS):
+        for name, grid in _COLD_SIDE.items():
+            if name not in held:
+                adapter = _choose(adapter, name, grid, cold_list)
     if not judge.has_warm:
         return adapter
     rows = np.arange(len(adapter.backbone.items))
