@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 
 from adapters.config import AdapterConfig
 from adapters.content import Centering, Contents
+from adapters.folding import Folding
 from adapters.neighbours import Anchors
 from adapters.space import Adapter, Scales, Statistics
 from coldstart.backbones import FrozenBackbone
@@ -68,6 +69,7 @@ def save_artifact(
         "encoders": {"text": asdict(text), "image": asdict(image)},
         "config": asdict(adapter.config),
         "scales": asdict(adapter.scales),
+        "folding": asdict(adapter.folding),
         "sha256": {WEIGHTS_FILE: _sha256(weights), CONTENTS_FILE: _sha256(contents)},
     }
     version = _version(document)
@@ -174,6 +176,7 @@ def _assemble(
         parameters=groups["parameters"],
         statistics=Statistics(**groups["statistics"]),
         scales=Scales(**document["scales"]),
+        folding=Folding(**document.get("folding", {})),  # missing in artifacts older than it
     )
 
 

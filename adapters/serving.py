@@ -10,7 +10,7 @@ import numpy as np
 from adapters.artifact import Artifact, load_artifact
 from adapters.content import Contents
 from coldstart.entities import ExternalId
-from coldstart.vectors import Mask, Matrix, Vector, normalise
+from coldstart.vectors import Mask, Matrix, Vector
 
 _BLEND_HALF = 10
 """Recent clicks that weigh as much as a known user's whole history; to be fitted where event streams are evaluated."""
@@ -83,11 +83,8 @@ class ServedAdapter:
         return [self.backbone.items.ids[i] for i in clicks.indices[clicks.indptr[row] : clicks.indptr[row + 1]]]
 
     def fold_in(self, item_vectors: Matrix) -> Vector:
-        """A query [D] from the served vectors [k, D] of clicked items: the mean direction of each block."""
-        d = self.backbone.dim
-        collaborative = normalise(item_vectors[:, :d]).mean(axis=0, keepdims=True)
-        content = normalise(item_vectors[:, d:]).mean(axis=0, keepdims=True)
-        return np.asarray(self.adapter.query(collaborative, content)[0], dtype=np.float32)
+        """A query [D] from the served vectors [k, D] of clicked items; see `adapters.space.Adapter.fold_in`."""
+        return self.adapter.fold_in(item_vectors)
 
     def blend(self, known: Vector, folded: Vector, clicks: int) -> Vector:
         """A known user's query [D] moved towards the fold-in of ``clicks`` recent events."""
@@ -96,9 +93,7 @@ class ServedAdapter:
 
     def query_from_text(self, text_embedding: Vector) -> Vector:
         """A query [D] from a sentence's embedding [dt]: the fold-in of a cold item with that text and no picture."""
-        image = np.zeros((1, self.image_dim), dtype=np.float32)
-        contents = Contents(text_embedding[None], image, np.array([[True, False]]))
-        return self.fold_in(self.adapter.cold_vectors(self.adapter.blocks(contents)))
+        return np.asarray(self.adapter.text_queries(text_embedding[None])[0], dtype=np.float32)
 
     @cached_property
     def clicks_by_item(self) -> dict[ExternalId, int]:

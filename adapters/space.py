@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from adapters.config import AdapterConfig
 from adapters.content import Centering, Contents
+from adapters.folding import RIDGE, Folding
 from adapters.forward import Parameters, adapt, gates
 from adapters.neighbours import Anchors, nearest
 from coldstart.backbones import FrozenBackbone
+from coldstart.users.folding import Prior, gaussian, mean_direction, unclicked
 from coldstart.vectors import Mask, Matrix, Rows, Vector
 
 _BATCH = 4096
@@ -115,6 +117,7 @@ class Adapter:
     statistics: Statistics
     scales: Scales = field(default_factory=Scales)
     hidden: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+    folding: Folding = field(default_factory=Folding)
 
     @property
     def dim(self) -> int:
@@ -193,6 +196,36 @@ class Adapter:
         """Query vectors [n, D] of the backbone's users at ``rows``."""
         profiles = np.asarray(self.backbone.clicks[rows] @ self.warm_content, dtype=np.float32)
         return self.query(self.backbone.user_vectors[rows], profiles)
+
+    @cached_property
+    def unclicked(self) -> Prior:
+        """What every item that a new user did not click says of them."""
+        return unclicked(self.backbone.item_vectors, ridge=RIDGE)
+
+    def fold_in(self, clicked: Matrix) -> Vector:
+        """A query [D] from the served vectors [k, D] of k >= 1 clicked items, warm and cold alike.
+
+        The collaborative block is a blend of the items' mean direction, which is best for a click or two, and of their
+        ridge fold-in, whose share grows with the clicks. It takes a cold item's block for that of a warm one: both
+        stand for the same taste, and are on one scale since cold items were calibrated against warm ones. The content
+        block is the mean direction of the items' contents.
+        """
+        d, folding = self.backbone.dim, self.folding
+        collaborative, content = clicked[:, :d], mean_direction(clicked[:, d:])
+        few = mean_direction(collaborative)
+        many = gaussian(collaborative, self.unclicked, confidence=folding.confidence)
+        share, both = folding.ridge_share(len(clicked)), np.stack([few, many])
+        even = safe_divide(both, spread(both, self.statistics.items))
+        query = self.query(((1 - share) * even[0] + share * even[1])[None], content[None])[0]
+        query[d:] *= folding.content
+        return np.asarray(query, dtype=np.float32)
+
+    def text_queries(self, texts: Matrix) -> Matrix:
+        """Queries [n, D] from sentences' embeddings [n, dt]: each the fold-in of a cold item without a picture."""
+        image = np.zeros((len(texts), self.contents.image.shape[1]), dtype=np.float32)
+        present = np.tile([True, False], (len(texts), 1))
+        items = self.cold_vectors(self.blocks(Contents(texts, image, present)))
+        return np.stack([self.fold_in(item[None]) for item in items])
 
     def query(self, collaborative: Matrix, profiles: Matrix) -> Matrix:
         """Query vectors [n, D]: each block over its own spread across items, so that the two weigh alike."""
