@@ -2,22 +2,22 @@
 
 from dataclasses import dataclass
 
-RIDGE = 0.3
+PENALTY = 0.3
 """Of `coldstart.users.folding.unclicked`: .01 to .4 are alike on CiteULike-a."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """Fitted on validation; the defaults are what CiteULike-a's validation part chose."""
+    """Fitted on validation; the defaults are about what CiteULike-a's validation part chose."""
 
-    confidence: float = 10.0  # of a click, against every item that was not clicked, in the ridge fold-in
-    patience: float = 10.0  # clicks at which the ridge fold-in weighs as much as the mean direction
+    confidence: float = 10.0  # of a click, against each item that was not clicked
+    patience: float = 10.0  # clicks at which what was not clicked weighs as much as what known users are like
     content: float = 1.0  # of the content block, against the collaborative one
 
-    def ridge_share(self, clicks: int) -> float:
-        """Weight of the ridge fold-in after this many clicks, 1 or more.
+    def contrast_share(self, clicks: int) -> float:
+        """Weight of the fold-in against what was not clicked, after 1 click or more.
 
-        >>> [Folding(patience=10).ridge_share(clicks) for clicks in (10, 90)]
+        >>> [Folding(patience=10).contrast_share(clicks) for clicks in (10, 90)]
         [0.5, 0.9]
         """
         return clicks / (clicks + self.patience)

@@ -15,7 +15,7 @@ from coldstart.vectors import Matrix, Rows
 CLICKS = (1, 3, 5, 10)
 """How many clicks of a user are shown, beside all of them."""
 _USERS = 500
-_PATIENCE = (0.0, 3.0, 10.0, 30.0, 100.0)
+_PATIENCE = (0.0, 2.0, 5.0, 10.0, 30.0)
 _CONFIDENCE = (1.0, 3.0, 10.0, 30.0)
 _CONTENT = (0.0, 0.5, 1.0, 1.5, 2.0)
 

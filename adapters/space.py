@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from adapters.config import AdapterConfig
 from adapters.content import Centering, Contents
-from adapters.folding import RIDGE, Folding
+from adapters.folding import PENALTY, Folding
 from adapters.forward import Parameters, adapt, gates
 from adapters.neighbours import Anchors, nearest
 from coldstart.backbones import FrozenBackbone
-from coldstart.users.folding import Prior, gaussian, mean_direction, unclicked
+from coldstart.users.folding import known_users, mean_direction, ridge, unclicked
 from coldstart.vectors import Mask, Matrix, Rows, Vector
 
 _BATCH = 4096
@@ -198,24 +198,29 @@ class Adapter:
         return self.query(self.backbone.user_vectors[rows], profiles)
 
     @cached_property
-    def unclicked(self) -> Prior:
-        """What every item that a new user did not click says of them."""
-        return unclicked(self.backbone.item_vectors, ridge=RIDGE)
+    def priors(self) -> tuple[Matrix, Matrix]:
+        """What is taken for granted of a new user [d, d]: likeness to known ones; no liking for what is not clicked."""
+        items = self.backbone.item_vectors
+        return known_users(self.backbone.user_vectors, items), unclicked(items, penalty=PENALTY)
 
     def fold_in(self, clicked: Matrix) -> Vector:
         """A query [D] from the served vectors [k, D] of k >= 1 clicked items, warm and cold alike.
 
-        The collaborative block is a blend of the items' mean direction, which is best for a click or two, and of their
-        ridge fold-in, whose share grows with the clicks. It takes a cold item's block for that of a warm one: both
-        stand for the same taste, and are on one scale since cold items were calibrated against warm ones. The content
-        block is the mean direction of the items' contents.
+        The collaborative block blends two ridge fold-ins. The one whose prior is what known users are like is best for
+        few clicks; the other, which holds against the user all that they did not click, takes over as clicks grow in
+        number. A cold item's block is taken as it is served: it stands for the same taste as that of a warm one, and
+        is on the same scale since cold items were calibrated against warm ones. The content block is the mean direction
+        of the items' contents.
         """
         d, folding = self.backbone.dim, self.folding
-        collaborative, content = clicked[:, :d], mean_direction(clicked[:, d:])
-        few = mean_direction(collaborative)
-        many = gaussian(collaborative, self.unclicked, confidence=folding.confidence)
-        share, both = folding.ridge_share(len(clicked)), np.stack([few, many])
-        even = safe_divide(both, spread(both, self.statistics.items))
+        likeness, contrast = self.priors
+        found = np.stack([
+            ridge(clicked[:, :d], likeness, confidence=1.0),
+            ridge(clicked[:, :d], contrast, confidence=folding.confidence),
+        ])  # fmt: skip
+        even = safe_divide(found, spread(found, self.statistics.items))
+        share = folding.contrast_share(len(clicked))
+        content = mean_direction(clicked[:, d:])
         query = self.query(((1 - share) * even[0] + share * even[1])[None], content[None])[0]
         query[d:] *= folding.content
         return np.asarray(query, dtype=np.float32)

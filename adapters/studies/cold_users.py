@@ -8,7 +8,6 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from adapters.folding import Folding
-from adapters.space import spread
 from adapters.studies.cold_users_report import tell
 from adapters.studies.newcomers import Newcomers, hold_out_users
 from adapters.studies.stage import Finding, Stage
@@ -25,7 +24,6 @@ ALL = -1
 _DRAWS = 3
 """Random choices of the clicks that are shown, averaged per user."""
 
-_TINY = 1e-12
 Curve = Mapping[int, Judged]
 """Per number of clicks shown, each user's metrics."""
 Queries = Callable[[Sequence[Rows]], Matrix]
@@ -95,10 +93,8 @@ _LATER = Measured({}, Folding(), 0, None)
 def _methods(people: Newcomers) -> dict[str, tuple[Matrix, Queries]]:
     """Per method, the item vectors [items, D] that it ranks, and how it makes a user of clicks."""
     adapter, frozen, degrees = people.adapter, people.frozen, people.degrees
-    backbone, confidence = adapter.backbone, adapter.folding.confidence
-    others, known = adapter.unclicked, folding.known_users(backbone.user_vectors)
-    # A click is as sure as the known users differ in what they think of an item.
-    certain = 1.0 / max(float((spread(backbone.item_vectors, known.covariance) ** 2).mean()), _TINY)
+    likeness, contrast = adapter.priors
+    confidence = adapter.folding.confidence
 
     def each(items: Matrix, fold: Callable[[Matrix], Vector]) -> tuple[Matrix, Queries]:
         return items, lambda histories: np.stack([fold(items[rows]) for rows in histories])
@@ -109,8 +105,8 @@ def _methods(people: Newcomers) -> dict[str, tuple[Matrix, Queries]]:
         "propagation": (
             frozen, lambda histories: np.stack([folding.propagate(frozen[rows], degrees[rows]) for rows in histories])
         ),
-        "ridge": each(frozen, lambda clicked: folding.gaussian(clicked, others, confidence=confidence)),
-        "known users": each(frozen, lambda clicked: folding.gaussian(clicked, known, confidence=certain)),
+        "ridge": each(frozen, lambda clicked: folding.ridge(clicked, contrast, confidence=confidence)),
+        "known users": each(frozen, lambda clicked: folding.ridge(clicked, likeness, confidence=1.0)),
         "sentence": (people.served, partial(_sentences, people)),
         "served": each(people.served, adapter.fold_in),
     }  # fmt: skip

@@ -15,7 +15,7 @@ _LABELS = {
     "mean": "mean of clicked vectors",
     "mean direction": "mean of their directions",
     "propagation": "LightGCN's propagation",
-    "ridge": "ridge fold-in, as ALS",
+    "ridge": "ridge fold-in of ALS",
     "known users": "ridge fold-in, known users as prior",
     "sentence": "a sentence that names the items",
     "served": "as served",
@@ -31,12 +31,13 @@ _TEXT = """A tenth of the users, drawn among those with at least 15 training cli
  backbone is trained without them and an adapter fitted on it in closed form. Then k of a newcomer's training clicks
  are shown, drawn at random (three times, averaged), and their held-out clicks are looked for among all items that
  training knows. None of a newcomer's other training clicks is a candidate, so that candidates and hits are the same
- at every k. The last but one row leaves them in, where they take places that cannot count: that is how the figures
+ at every k. The row of unshown clicks leaves them in, where they take places that cannot count: that is how the figures
  of few clicks look where nobody knows what else was liked.
 
-With no click the answer is what is popular among everybody else. As served, a query blends the mean direction of the
- clicked items with their ridge fold-in, which takes over as clicks grow in number, beside the items' content; how was
- chosen on validation clicks of users who stayed in training. The sentence is the mean text embedding of the items
+With no click the answer is what is popular among everybody else. As served, a query blends two ridge fold-ins, one
+ that expects newcomers to be like known users and, the more they click, one that holds all they did not click against
+ them, beside the content of the items. How much of each was chosen on validation clicks of users who stayed in
+ training, as was the confidence of the ridge fold-in of ALS. The sentence is the mean text embedding of the items
  shown. The last point of comparison is a backbone and an adapter trained with all of the newcomers' training clicks.
  First seed alone.""".replace("\n ", " ")
 

@@ -4,22 +4,12 @@ Each gives a query [d] from the vectors [k, d] of k >= 1 clicked items, which ra
 length ranks nothing; only its direction is meant.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from coldstart.vectors import Matrix, Vector, normalise
 
-_JITTER = 1e-6
-"""Of the mean variance, added to a covariance that may not have full rank."""
-
-
-@dataclass(frozen=True)
-class Prior:
-    """What a user's vector is taken for before any click: normal with a mean [d] and a covariance [d, d]."""
-
-    mean: Vector
-    covariance: Matrix
+_TINY = 1e-12
+"""Instead of a scale of 0."""
 
 
 def mean(clicked: Matrix) -> Vector:
@@ -57,47 +47,46 @@ def propagate(clicked: Matrix, degrees: Vector) -> Vector:
     return np.asarray(weights @ clicked, dtype=np.float32)
 
 
-def gaussian(clicked: Matrix, prior: Prior, *, confidence: float) -> Vector:
+def ridge(clicked: Matrix, covariance: Matrix, *, confidence: float) -> Vector:
     """The posterior mean of a user's vector u, of whom each clicked item tells ``u . v_i = 1`` with some noise.
 
-    ``m + C A'(A C A' + I / confidence)^-1 (1 - A m)`` for the prior's mean m and covariance C and the clicked items' A:
-    Bayesian linear regression (Bishop 2006, section 3.3), in the form that solves for k numbers instead of d. With
-    `unclicked` for a prior it is the fold-in of ALS, with `known_users` that of empirical Bayes.
+    ``C A'(A C A' + I / confidence)^-1 1`` for the prior's covariance C [d, d] and the clicked items' A: Bayesian linear
+    regression (Bishop 2006, section 3.3), in the form that solves for k numbers instead of d. With `unclicked` for a
+    prior it is the fold-in of ALS, with `known_users` that of empirical Bayes.
+
+    >>> ridge(np.array([[2.0, 0.0]], dtype=np.float32), np.eye(2, dtype=np.float32), confidence=0.25).tolist()
+    [0.25, 0.0]
     """
-    spread = prior.covariance @ clicked.T  # [d, k]
+    spread = covariance @ clicked.T  # [d, k]
     gram = clicked @ spread + np.eye(len(clicked), dtype=np.float32) / confidence
-    surprise = 1.0 - clicked @ prior.mean
-    return np.asarray(prior.mean + spread @ np.linalg.solve(gram, surprise), dtype=np.float32)
+    return np.asarray(spread @ np.linalg.solve(gram, np.ones(len(clicked), np.float32)), dtype=np.float32)
 
 
-def unclicked(items: Matrix, *, ridge: float) -> Prior:
-    """The prior behind implicit ALS: mean 0, covariance ``(V'V + ridge tr(V'V) / d I)^-1``.
+def unclicked(items: Matrix, *, penalty: float) -> Matrix:
+    """The prior behind implicit ALS: covariance ``(V'V + penalty tr(V'V) / d I)^-1`` [d, d].
 
     ALS (Hu, Koren and Volinsky 2008, equation 4) solves ``(V'V + alpha A'A + lambda I) u = (1 + alpha) A' 1``: all
     items [n, d] say ``u . v = 0`` with weight 1, the clicked ones 1 with weight alpha more. Its solution is that of
-    `gaussian` under this prior with confidence alpha, but for the length.
+    `ridge` under this prior with confidence alpha, but for the length.
 
     Parameters
     ----------
-    ridge : float
-        lambda in units of the mean variance, so that it means the same in a space of any scale.
+    penalty : float
+        lambda over the mean of the Gram matrix's diagonal, so that it means the same in a space of any scale.
     """
     gram = (items.T @ items).astype(np.float64)
     d = len(gram)
-    scale = max(float(np.trace(gram)) / d, np.finfo(np.float32).tiny)
-    covariance = np.linalg.inv(gram + max(ridge, _JITTER) * scale * np.eye(d))
-    return Prior(np.zeros(d, np.float32), covariance.astype(np.float32))
+    scale = max(float(np.trace(gram)) / d, _TINY)
+    return np.linalg.inv(gram + penalty * scale * np.eye(d)).astype(np.float32)
 
 
-def known_users(users: Matrix, *, centred: bool = True) -> Prior:
-    """Empirical Bayes (Efron and Morris 1973): a new user is one more draw from where the known ones [users, d] are.
+def known_users(users: Matrix, items: Matrix) -> Matrix:
+    """Empirical Bayes (Efron and Morris 1973): a new user is one more draw from where the known ones are.
 
-    Parameters
-    ----------
-    centred : bool
-        Around the users' mean, which leans towards popular items; or around 0, with the same covariance.
+    The covariance [d, d] of the users [users, d], scaled so that their scores of an item [n, d] have variance 1 on
+    average. With confidence 1 a click then weighs as much as what is known of people at large.
     """
-    middle = users.mean(axis=0)
-    apart = users - middle
-    covariance = (apart.T @ apart / max(len(users), 1)).astype(np.float32)
-    return Prior((middle if centred else np.zeros_like(middle)).astype(np.float32), covariance)
+    apart = users - users.mean(axis=0)
+    covariance = apart.T @ apart / max(len(users), 1)
+    variance = float(np.einsum("nd,nd->n", items @ covariance, items).mean())
+    return np.asarray(covariance / max(variance, _TINY), dtype=np.float32)
