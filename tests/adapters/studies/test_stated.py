@@ -1,8 +1,9 @@
 import numpy as np
 
 from adapters.studies.stated import popular_by_attribute
+from coldstart.entities import Attributes
 
-ITEMS = (
+ITEMS: tuple[Attributes, ...] = (
     {"kind": "tea", "price": 3.0, "name": "assam"},
     {"kind": "tea", "name": "darjeeling"},
     {"kind": ["coffee", "sweet"], "name": "mocha"},
@@ -12,9 +13,7 @@ POPULARITY = np.array([1, 2, 9, 20], np.float32)
 
 
 def test_what_is_popular_of_the_stated_kind_comes_first_and_then_the_rest() -> None:
-    attributes = [{**each, "name": f"{each['name']}-{n}"} for n, each in enumerate(ITEMS)] + [
-        {"name": f"other-{n}"} for n in range(60)
-    ]
+    attributes: list[Attributes] = [*ITEMS, *({"name": f"other-{n}"} for n in range(60))]
     popularity = np.append(POPULARITY, np.zeros(60, np.float32))
     stated = popular_by_attribute(attributes, popularity, [np.array([0, 1, 2]), np.array([2]), np.array([3])])
     assert stated is not None and stated.attribute == "kind"

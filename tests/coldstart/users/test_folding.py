@@ -14,7 +14,7 @@ def items() -> Matrix:
 
 @pytest.fixture
 def users() -> Matrix:
-    return np.random.default_rng(1).standard_normal((200, 5)).astype(np.float32) * [3, 1, 1, 1, 0.1]
+    return (np.random.default_rng(1).standard_normal((200, 5)) * [3, 1, 1, 1, 0.1]).astype(np.float32)
 
 
 def direction(vector: Vector) -> Vector:
