@@ -16,14 +16,14 @@ _LABELS = {
     "mean direction": "mean of their directions",
     "propagation": "LightGCN's propagation",
     "ridge": "ridge fold-in of ALS",
-    "known users": "ridge fold-in, known users as prior",
+    "known users": "ridge fold-in, like known users",
     "sentence": "a sentence that names the items",
     "served": "as served",
     "stated": "popular, of a stated {attribute}",
     "popular": "popular",
-    "retrained": "backbone and adapter trained with them",
-    "strict": "as served, unshown clicks count as misses",
-    "new items": "as served, among new items alone",
+    "retrained": "trained with all of it",
+    "strict": "as served, unshown clicks in the way",
+    "new items": "as served, new items alone",
 }
 _PLOTTED = ("served", "mean", "propagation", "ridge", "sentence", "retrained")
 
@@ -31,15 +31,16 @@ _TEXT = """A tenth of the users, drawn among those with at least 15 training cli
  backbone is trained without them and an adapter fitted on it in closed form. Then k of a newcomer's training clicks
  are shown, drawn at random (three times, averaged), and their held-out clicks are looked for among all items that
  training knows. None of a newcomer's other training clicks is a candidate, so that candidates and hits are the same
- at every k. The row of unshown clicks leaves them in, where they take places that cannot count: that is how the figures
- of few clicks look where nobody knows what else was liked.
+ at every k. The row with unshown clicks in the way leaves them in, where
+ they take places and count as misses: so the figures of few clicks look where nobody knows what else was liked.
 
 With no click the answer is what is popular among everybody else. As served, a query blends two ridge fold-ins, one
  that expects newcomers to be like known users and, the more they click, one that holds all they did not click against
  them, beside the content of the items. How much of each was chosen on validation clicks of users who stayed in
  training, as was the confidence of the ridge fold-in of ALS. The sentence is the mean text embedding of the items
- shown. The last point of comparison is a backbone and an adapter trained with all of the newcomers' training clicks.
- First seed alone.""".replace("\n ", " ")
+ shown. The last point of comparison is a backbone and an adapter trained with all of the newcomers' training clicks, by
+ gradient where the newcomers' own is a closed form. A share is of the recall that the same method has with all
+ clicks. First seed alone.""".replace("\n ", " ")
 
 
 def tell(curves: Mapping[str, Curve], chosen: Mapping[str, float], *, history: int, attribute: str | None) -> Finding:
@@ -65,11 +66,11 @@ def tell(curves: Mapping[str, Curve], chosen: Mapping[str, float], *, history: i
     rows += [
         ("as served, NDCG@20", *_cells({k: each["ndcg@20"] for k, each in found["served"].items()}, clicks)),
         (
-            "as served minus mean of clicked vectors",
+            "as served minus mean",
             *(format_difference(leads[k]["recall@20"]) if k in leads else None for k in clicks),
         ),
         *(
-            (f"{label[name]}, share of its recall with all clicks", *(_percent(shares[name].get(k)) for k in clicks))
+            (f"share of all clicks: {label[name]}", *(_percent(shares[name].get(k)) for k in clicks))
             for name in ("served", "strict", "mean")
         ),
     ]
