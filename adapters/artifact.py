@@ -20,6 +20,7 @@ from scipy.sparse import csr_matrix
 
 from adapters.config import AdapterConfig
 from adapters.content import Centering, Contents, Terms
+from adapters.folding import Folding
 from adapters.neighbours import Anchors
 from adapters.space import Adapter, Scales, Statistics
 from coldstart.backbones import FrozenBackbone
@@ -71,6 +72,7 @@ def save_artifact(
         "encoders": {"text": asdict(text), "image": asdict(image)},
         "config": asdict(adapter.config),
         "scales": asdict(adapter.scales),
+        "folding": asdict(adapter.folding),
         "sha256": {WEIGHTS_FILE: _sha256(weights), CONTENTS_FILE: _sha256(contents)},
     }
     version = _version(document)
@@ -191,6 +193,7 @@ def _assemble(
         parameters=groups["parameters"],
         statistics=Statistics(**groups["statistics"]),
         scales=Scales(**document["scales"]),
+        folding=Folding(**document.get("folding", {})),  # missing in artifacts older than it
     )
 
 

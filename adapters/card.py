@@ -29,7 +29,9 @@ def write_card(
         for epoch in trained.curve
     )
     scales = "\n".join(
-        f"| {field.name} | {getattr(adapter.scales, field.name):g} |" for field in fields(adapter.scales)
+        f"| {name}{field.name} | {getattr(scalars, field.name):g} |"
+        for name, scalars in (("", adapter.scales), ("fold-in: ", adapter.folding))
+        for field in fields(scalars)
     )
     return f"""# Adapter on {dataset}
 

@@ -16,7 +16,7 @@ from coldstart.backbones.reranking import RankWeights, rerank
 from coldstart.entities import Attributes, ExternalId
 from coldstart.terms import count_terms
 from coldstart.users import Ranker
-from coldstart.vectors import Mask, Matrix, Vector, normalise
+from coldstart.vectors import Mask, Matrix, Vector
 
 _BLEND_HALF = 10
 """Recent clicks that weigh as much as a known user's whole history; to be fitted where event streams are evaluated."""
@@ -117,11 +117,8 @@ class ServedAdapter:
         return [self.backbone.items.ids[i] for i in clicks.indices[clicks.indptr[row] : clicks.indptr[row + 1]]]
 
     def fold_in(self, item_vectors: Matrix) -> Vector:
-        """A query [D] from the served vectors [k, D] of clicked items: the mean direction of each block."""
-        d = self.backbone.dim
-        collaborative = normalise(item_vectors[:, :d]).mean(axis=0, keepdims=True)
-        content = normalise(item_vectors[:, d : self.adapter.dim]).mean(axis=0, keepdims=True)
-        return self._query(self.adapter.query(collaborative, content))
+        """A query [D] from the served vectors [k, D] of clicked items; see `adapters.space.Adapter.fold_in`."""
+        return self._query(self.adapter.fold_in(item_vectors[:, : self.adapter.dim])[None])
 
     def blend(self, known: Vector, folded: Vector, clicks: int) -> Vector:
         """A known user's query [D] moved towards the fold-in of ``clicks`` recent events."""
@@ -130,9 +127,7 @@ class ServedAdapter:
 
     def query_from_text(self, text_embedding: Vector) -> Vector:
         """A query [D] from a sentence's embedding [dt]: the fold-in of a cold item with that text and no picture."""
-        image = np.zeros((1, self.image_dim), dtype=np.float32)
-        contents = Contents(text_embedding[None], image, np.array([[True, False]]))
-        return self.fold_in(self.adapter.cold_vectors(self.adapter.blocks(contents)))
+        return self._query(self.adapter.text_queries(text_embedding[None]))
 
     def ranker(self, user_id: ExternalId) -> Ranker | None:
         """NeuMF's order of what was retrieved for a user of the backbone, where validation granted it a say."""

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from adapters.config import AdapterConfig
 from adapters.content import Centering, Contents
+from adapters.folding import PENALTY, Folding
 from adapters.forward import Parameters, adapt, gates, neighbour_mean
 from adapters.neighbours import Anchors, nearest
 from coldstart.backbones import FrozenBackbone
 from coldstart.backbones.reranking import RankWeights
+from coldstart.users.folding import known_users, mean_direction, ridge, unclicked
 from coldstart.vectors import Mask, Matrix, Rows, Vector
 
 _BATCH = 4096
@@ -123,6 +125,7 @@ class Adapter:
     statistics: Statistics
     scales: Scales = field(default_factory=Scales)
     hidden: Rows = field(default_factory=lambda: np.empty(0, np.int64))
+    folding: Folding = field(default_factory=Folding)
 
     @property
     def dim(self) -> int:
@@ -227,6 +230,41 @@ class Adapter:
         """Query vectors [n, D] of the backbone's users at ``rows``."""
         profiles = np.asarray(self.backbone.clicks[rows] @ self.warm_content, dtype=np.float32)
         return self.query(self.backbone.user_vectors[rows], profiles)
+
+    @cached_property
+    def priors(self) -> tuple[Matrix, Matrix]:
+        """What is taken for granted of a new user [d, d]: likeness to known ones; no liking for what is not clicked."""
+        items = self.backbone.item_vectors
+        return known_users(self.backbone.user_vectors, items), unclicked(items, penalty=PENALTY)
+
+    def fold_in(self, clicked: Matrix) -> Vector:
+        """A query [D] from the served vectors [k, D] of k >= 1 clicked items, warm and cold alike.
+
+        The collaborative block blends two ridge fold-ins. The one whose prior is what known users are like is best for
+        few clicks; the other, which holds against the user all that they did not click, takes over as clicks grow in
+        number. A cold item's block is taken as it is served: it stands for the same taste as that of a warm one, and
+        is on the same scale since cold items were calibrated against warm ones. The content block is the mean direction
+        of the items' contents.
+        """
+        d, folding = self.backbone.dim, self.folding
+        likeness, contrast = self.priors
+        found = np.stack([
+            ridge(clicked[:, :d], likeness, confidence=1.0),
+            ridge(clicked[:, :d], contrast, confidence=folding.confidence),
+        ])  # fmt: skip
+        even = safe_divide(found, spread(found, self.statistics.items))
+        share = folding.contrast_share(len(clicked))
+        content = mean_direction(clicked[:, d:])
+        query = self.query(((1 - share) * even[0] + share * even[1])[None], content[None])[0]
+        query[d:] *= folding.content
+        return np.asarray(query, dtype=np.float32)
+
+    def text_queries(self, texts: Matrix) -> Matrix:
+        """Queries [n, D] from sentences' embeddings [n, dt]: each the fold-in of a cold item without a picture."""
+        image = np.zeros((len(texts), self.contents.image.shape[1]), dtype=np.float32)
+        present = np.tile([True, False], (len(texts), 1))
+        items = self.cold_vectors(self.blocks(Contents(texts, image, present)))
+        return np.stack([self.fold_in(item[None]) for item in items])
 
     def query(self, collaborative: Matrix, profiles: Matrix) -> Matrix:
         """Query vectors [n, D]: each block over its own spread across items, so that the two weigh alike."""

@@ -14,6 +14,7 @@ from adapters.calibration import calibrate_prior, calibrate_scales, cold_score
 from adapters.config import AdapterConfig
 from adapters.content import Contents
 from adapters.fit import fit, refit, reveal
+from adapters.folding_calibration import calibrate_folding
 from adapters.graduation_tuning import calibrate_half
 from adapters.lesson import Lesson
 from adapters.ranking import calibrate_ranking
@@ -59,7 +60,7 @@ def train_adapter(
     seed: int = 0,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Trained:
-    """Fit the closed form, tune it, train gates and residual on top, and reveal what was hidden for tuning.
+    """Fit the closed form, tune it, train gates and residual on top, reveal what was hidden, and tune the fold-in.
 
     Parameters
     ----------
@@ -100,7 +101,10 @@ def train_adapter(
     after = backbone.sha256
     if before != after:
         raise Conflict("the backbone changed under the training of its adapter", subject=before, remedy="Report this")
-    return Trained(reveal(adapter), tuple(curve), before, after)
+    adapter = reveal(adapter)
+    if validation.warm_truth is not None:
+        adapter = calibrate_folding(adapter, validation.warm_truth, seed=seed)
+    return Trained(adapter, tuple(curve), before, after)
 
 
 def _require_something_to_learn(backbone: FrozenBackbone, contents: Contents) -> None:

@@ -136,7 +136,7 @@ class Judge:
     @property
     def beside_warm(self) -> Warm | None:
         """What new items are judged beside; ``None`` where warm lists cannot be judged."""
-        return Warm(self.seen, self._warm_truth, self.warm_items) if self.has_warm else None
+        return Warm(self.seen, self.warm_truth, self.warm_items) if self.has_warm else None
 
     @property
     def has_warm(self) -> bool:

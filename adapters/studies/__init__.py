@@ -5,13 +5,17 @@ from coldstart.errors import InvalidInput
 
 __all__ = ["STUDIES", "Finding", "Stage", "Study", "TrainBackbone", "open_study", "parse_studies"]
 
-STUDIES: tuple[str, ...] = ("graduation", "ranking", "ablations")
+STUDIES: tuple[str, ...] = ("cold-users", "graduation", "ranking", "ablations")
 """Names of all studies, in the order in which they are told."""
 
 
 def open_study(name: str) -> Study:
     """The study of a name."""
     match name:
+        case "cold-users":
+            from adapters.studies.cold_users import ColdUsers
+
+            return ColdUsers()
         case "graduation":
             from adapters.studies.graduation import Graduation
 

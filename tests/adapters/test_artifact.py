@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from adapters.artifact import (
 )
 from adapters.config import AdapterConfig
 from adapters.fit import fit
+from adapters.folding import Folding
 from adapters.space import Scales
 from coldstart.errors import Conflict, InvalidInput, NotFound
 from tests.adapters.toy import World, make_world
@@ -55,6 +57,18 @@ def test_a_copy_of_both_folders_is_the_same_version(folder: Path, tmp_path: Path
         shutil.copytree(tmp_path / name, copy / name)
     shutil.rmtree(tmp_path / "backbone")
     assert load_artifact(copy / "adapter").version == json.loads((folder / CONFIG_FILE).read_text())["version"]
+
+
+def test_the_chosen_fold_in_is_kept_and_an_older_adapter_has_the_default(
+    world: World, folder: Path, tmp_path: Path
+) -> None:
+    chosen = replace(fit(world.backbone, world.contents, config=CONFIG), folding=Folding(patience=2.0, content=0.5))
+    save_artifact(chosen, tmp_path / "chosen", backbone_dir=tmp_path / "backbone", card="", **ENCODERS)
+    assert load_artifact(tmp_path / "chosen").adapter.folding == Folding(patience=2.0, content=0.5)
+    document = json.loads((folder / CONFIG_FILE).read_text())
+    older = {name: value for name, value in document.items() if name not in ("folding", "version")}
+    (folder / CONFIG_FILE).write_text(json.dumps({**older, "version": _version(older)}))
+    assert load_artifact(folder).adapter.folding == Folding()
 
 
 def test_embeddings_too_large_to_be_kept_are_refused(world: World, tmp_path: Path) -> None:

@@ -77,6 +77,18 @@ def test_every_kind_of_user_gets_their_community(world: World, served: ServedAda
         assert community(world, served, query) == group
 
 
+def test_clicks_on_cold_items_say_what_clicks_on_warm_ones_do(world: World, served: ServedAdapter) -> None:
+    for group in (0, 1):
+        rows = np.flatnonzero(world.cold_group == group)[:4]
+        clicked = served.serve(["new"] * 4, *(getattr(world.cold, name)[rows] for name in ("text", "image", "present")))
+        assert clicked.cold.all()
+        assert community(world, served, served.fold_in(clicked.vectors)) == group
+
+
+def test_items_without_any_content_fold_into_nothing(served: ServedAdapter) -> None:
+    assert not served.fold_in(np.zeros((2, served.dim), np.float32)).any()
+
+
 def test_blending_moves_with_the_clicks(world: World, served: ServedAdapter) -> None:
     known, other = served.user_vector("user-0"), served.user_vector("user-1")
     assert known is not None and other is not None
