@@ -69,6 +69,14 @@ class Contents:
         keep = np.array([name in modalities for name in MODALITIES])
         return Contents(self.text * keep[0], self.image * keep[1], self.present & keep, self.terms * float(keep[0]))
 
+    def without_pictures(self, share: float, *, seed: int = 0) -> "Contents":
+        """The same items, a share of the pictures masked out: those of which items is drawn by the seed."""
+        rows = np.flatnonzero(self.present[:, 1])
+        lost = np.random.default_rng(seed).permutation(rows)[: round(share * len(rows))]
+        image, present = self.image.copy(), self.present.copy()
+        image[lost], present[lost, 1] = 0.0, False
+        return Contents(self.text, image, present, self.terms)
+
 
 @dataclass(frozen=True)
 class Terms:

@@ -29,6 +29,9 @@ def evaluate(
     cold_after: Annotated[str | None, typer.Option(help="Or: items first met at or after this time are cold")] = None,
     backbone: Annotated[Kind, typer.Option(help="Which backbone to train")] = "lightgcn",
     modalities: Annotated[str, typer.Option(help="text, image, or text,image; auto: what the data has")] = "auto",
+    lost_pictures: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the pictures to leave out: what their absence costs")
+    ] = 0.0,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train and average")] = 1,
     text_model: Annotated[str | None, typer.Option(help="sentence-transformers model, by hub name or folder")] = None,
     image_model: Annotated[str | None, typer.Option(help="torchvision:NAME, timm:NAME or a package")] = None,
@@ -70,12 +73,13 @@ def evaluate(
         settings, names, text_model=text_model or DEFAULT_TEXT_MODEL, image_model=image_model or DEFAULT_IMAGE_MODEL
     )
     embedded, encode_seconds = embed(dataset, encoders, settings)
+    contents = embedded.contents.without_pictures(lost_pictures) if lost_pictures else embedded.contents
     runs = []
     with phases(seeds, [*wanted, *(study.name for study in more)]) as on_phase:
         for seed in range(seeds):
             runs.append(
                 run_seed(
-                    dataset, chosen, embedded.contents, seed=seed, methods=wanted, studies=more,
+                    dataset, chosen, contents, seed=seed, methods=wanted, studies=more,
                     train_backbone=lambda train, validation, s: train_backbone(
                         backbone, dataset.users, dataset.items.ids, train, validation, config=config_of_kind, seed=s
                     ),

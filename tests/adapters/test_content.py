@@ -65,3 +65,12 @@ def test_terms_of_one_item_are_no_evidence() -> None:
 def test_rows_that_do_not_match_are_refused() -> None:
     with pytest.raises(InvalidInput, match="rows"):
         Contents(np.zeros((2, 1), np.float32), np.zeros((2, 0), np.float32), np.ones((2, 2), bool), count_terms([{}]))
+
+
+def test_a_share_of_the_pictures_goes_and_texts_stay() -> None:
+    contents = make_world().contents
+    left = contents.without_pictures(0.5, seed=1)
+    assert left.present[:, 1].sum() == len(contents) // 2 and left.present[:, 0].all()
+    assert not left.image[~left.present[:, 1]].any()
+    np.testing.assert_array_equal(left.image[left.present[:, 1]], contents.image[left.present[:, 1]])
+    assert contents.present.all()
