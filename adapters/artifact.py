@@ -183,7 +183,7 @@ def _assemble(
     )
     centering = Centering(**groups["centering"], terms=Terms(**groups["terms"]), term_share=config.term_share)
     rows = groups["anchors"]["rows"]
-    text, image = centering.apply(raw.take(rows))
+    text, image, _ = centering.apply(raw.take(rows))
     return Adapter(
         backbone=backbone,
         contents=raw,
@@ -193,7 +193,7 @@ def _assemble(
         parameters=groups["parameters"],
         statistics=Statistics(**groups["statistics"]),
         scales=Scales(**document["scales"]),
-        folding=Folding(**document.get("folding", {})),  # missing in artifacts older than it
+        folding=Folding(**document.get("folding", {})),
     )
 
 

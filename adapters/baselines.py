@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix, diags
 
-from adapters.content import Contents
+from adapters.config import AdapterConfig
+from adapters.content import Centering, Contents
 from adapters.forward import softmax
 from coldstart.backbones import FrozenBackbone
 from coldstart.vectors import Mask, Matrix, Rows, normalise
@@ -60,19 +61,20 @@ def scatter(vectors: Matrix, rows: Rows, n: int) -> Matrix:
 
 
 def features(contents: Contents, warm: Mask, *, image_weight: float) -> Matrix:
-    """x [items, dt + dx]: text and image, each centred on the warm items and of unit length, side by side.
+    """x [items, dt + pa + px]: what is written and what is seen, as an adapter starts from them, side by side.
 
     The cosine of two items that have both is (1 - w) cos_text + w cos_image. One that has a single modality is
     compared by that alone; rows without any are zeros.
     """
-    parts = []
-    for raw, column, weight in ((contents.text, 0, 1.0 - image_weight), (contents.image, 1, image_weight)):
-        has = contents.present[:, column]
-        mean = raw[warm & has].mean(axis=0) if (warm & has).any() else np.zeros(raw.shape[1], np.float32)
-        alone = has & ~contents.present[:, 1 - column]
-        scale = np.where(alone, 1.0, np.sqrt(weight)) * has
-        parts.append(normalise(raw - mean) * scale[:, None])
-    return normalise(np.hstack(parts).astype(np.float32))
+    default = AdapterConfig()
+    centering = Centering.fit(
+        contents.take(np.flatnonzero(warm)), image_dim=contents.image.shape[1], term_dim=default.term_dim,
+        term_share=default.term_share,
+    )  # fmt: skip
+    *parts, read = centering.apply(contents)
+    alone = read & ~read[:, ::-1]
+    scale = np.where(alone, 1.0, np.sqrt([1.0 - image_weight, image_weight])) * read
+    return normalise(np.hstack([part * scale[:, [n]] for n, part in enumerate(parts)]).astype(np.float32))
 
 
 def popularity(known: Known, *, seed: int) -> Vectors:

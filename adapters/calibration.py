@@ -79,11 +79,12 @@ def calibrate_scales(adapter: Adapter, judge: Judge, *, held: Collection[str] = 
     def warm_list(changed: Adapter) -> float:
         return judge.warm(changed, changed.warm_vectors(rows, warm))
 
-    adapter = adapter.with_scales(warm_content=0.0, warm_neighbours=0.0)
+    adapter = adapter.with_scales(**{name: 0.0 for name in ("warm_content", "warm_neighbours") if name not in held})
     if "warm_content" not in held:
         adapter = _choose(adapter, "warm_content", _WARM_CONTENTS, warm_list, gain=_WARM_GAIN)
-    adapter = _choose(adapter, "warm_neighbours", _WARM_NEIGHBOURS, warm_list, gain=_WARM_GAIN)
-    if len(judge.both_users) == 0:
+    if "warm_neighbours" not in held:
+        adapter = _choose(adapter, "warm_neighbours", _WARM_NEIGHBOURS, warm_list, gain=_WARM_GAIN)
+    if len(judge.both_users) == 0 or "cold" in held:
         return adapter
     vectors = adapter.warm_vectors(rows, warm)
     return _choose(adapter, "cold", _COLD, lambda changed: judge.overall(changed, vectors, changed.cold_vectors(cold)))

@@ -33,9 +33,10 @@ def write_card(
         for name, scalars in (("", adapter.scales), ("fold-in: ", adapter.folding))
         for field in fields(scalars)
     )
+    columns = ", and its declared columns," if len(trained.adapter.centering.terms.buckets) else ""
     return f"""# Adapter on {dataset}
 
-Places an item's {" and ".join(modalities)} in the space of a frozen {backbone.kind} backbone.
+Places an item's {" and ".join(modalities)}{columns} in the space of a frozen {backbone.kind} backbone.
 
 - Backbone: {len(backbone.users):,} users, {len(backbone.items):,} items, d = {backbone.dim}, trained on {part};
   sha256 before training the adapter `{trained.sha256_before}`, after `{trained.sha256_after}`.

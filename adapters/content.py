@@ -1,10 +1,11 @@
 """Content embeddings as the adapter sees them: centred on the warm items, unit length, with masks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
+from scipy.sparse.linalg import svds
 
 from coldstart.errors import InvalidInput
 from coldstart.terms import BUCKETS
@@ -34,10 +35,10 @@ class Contents:
     text: Matrix
     image: Matrix
     present: Mask
-    terms: csr_matrix = None
+    terms: csr_matrix = field(default_factory=lambda: csr_matrix((0, BUCKETS), dtype=np.float32))
 
     def __post_init__(self) -> None:
-        if self.terms is None:
+        if not self.terms.shape[0]:
             object.__setattr__(self, "terms", csr_matrix((len(self.present), BUCKETS), dtype=np.float32))
         rows = [len(self.text), len(self.image), len(self.present), self.terms.shape[0]]
         if len(set(rows)) > 1:
@@ -106,22 +107,34 @@ class Terms:
         order = np.argsort(-frequency, kind="stable")[:_MOST_TERMS]
         buckets = order[frequency[order] >= _LEAST_ITEMS]
         weights = np.log1p(counts.shape[0] / np.maximum(frequency[buckets], 1.0)).astype(np.float32)
-        start = cls(buckets, weights, np.eye(len(buckets), dtype=np.float32), np.zeros(len(buckets), np.float32))
-        rows = start._weighed(counts)
-        values, axes = np.linalg.eigh((rows.T @ rows).astype(np.float64))
-        basis = axes[:, np.argsort(-values)[: min(dim, len(buckets), len(rows))]].astype(np.float32)
-        projected = rows @ basis
-        has = rows.any(axis=1)
-        mean = projected[has].mean(axis=0) if has.any() else np.zeros(basis.shape[1], np.float32)
-        return cls(buckets, weights, basis, mean.astype(np.float32))
+        rows = _weigh(counts, buckets, weights)
+        basis = _principal_axes(rows, dim)
+        mean = np.asarray(rows.sum(axis=0)).ravel() / max(int((np.diff(rows.indptr) > 0).sum()), 1)
+        return cls(buckets, weights, basis, np.asarray(mean @ basis, dtype=np.float32))
 
-    def apply(self, counts: csr_matrix) -> Matrix:
-        """a [n, pa]: centred rows of unit length, zeros for items without a known term."""
-        rows = self._weighed(counts)
-        return normalise((rows @ self.basis - self.mean) * rows.any(axis=1, keepdims=True))
+    def apply(self, counts: csr_matrix) -> tuple[Matrix, Mask]:
+        """a [n, pa], centred rows of unit length, zeros for items without a known term; and which have one [n]."""
+        rows = _weigh(counts, self.buckets, self.weights)
+        has = np.diff(rows.indptr) > 0
+        return normalise(np.asarray((rows @ self.basis - self.mean) * has[:, None], dtype=np.float32)), has
 
-    def _weighed(self, counts: csr_matrix) -> Matrix:
-        return normalise(np.asarray(counts[:, self.buckets].toarray() * self.weights, dtype=np.float32))
+
+def _weigh(counts: csr_matrix, buckets: Rows, weights: Vector) -> csr_matrix:
+    """The counts in these columns times their weights [n, a], in rows of unit length."""
+    rows = counts[:, buckets] @ diags(weights)
+    length = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1))).ravel()
+    return csr_matrix(diags(1.0 / np.where(length > 0, length, 1.0)) @ rows, dtype=np.float32)
+
+
+def _principal_axes(rows: csr_matrix, dim: int) -> Matrix:
+    """The strongest right singular vectors [a, dim] of the rows [n, a]; all axes where there are no more."""
+    n, a = rows.shape
+    if a <= dim:
+        return np.eye(a, dtype=np.float32)
+    if n <= dim:
+        return np.asarray(np.linalg.svd(rows.toarray(), full_matrices=False)[2].T, dtype=np.float32)
+    *_, axes = svds(rows.astype(np.float64), k=dim, v0=np.ones(min(n, a)))
+    return np.asarray(axes[::-1].T, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -164,17 +177,19 @@ class Centering:
         """dt + pa and px, the widths of t and x."""
         return len(self.text_mean) + len(self.terms.mean), int(self.image_basis.shape[1])
 
-    def apply(self, contents: Contents) -> tuple[Matrix, Matrix]:
-        """t [n, dt + pa] and x [n, px]: centred rows of unit length, zeros where the modality is missing.
+    def apply(self, contents: Contents) -> tuple[Matrix, Matrix, Mask]:
+        """t [n, dt + pa] and x [n, px], centred rows of unit length, and which of them can be read [n, 2].
 
         t is what is written about an item, sqrt(1 - share) of it the sentence and sqrt(share) the terms; an item with
-        one of the two has that alone. Sentences mean nothing where no warm item had one.
+        one of the two has that alone. Sentences cannot be read where no warm item had one, nor can unknown terms. What
+        is missing or cannot be read is a row of zeros.
         """
-        known = contents.text.any(axis=1, keepdims=True) & self.text_mean.any()
-        sentence = normalise((contents.text - self.text_mean) * known)
-        terms = self.terms.apply(contents.terms)
+        known: Mask = np.asarray(contents.text.any(axis=1) & self.text_mean.any())
+        sentence = normalise((contents.text - self.text_mean) * known[:, None])
+        terms, has_terms = self.terms.apply(contents.terms)
+        read = contents.present & np.stack([known | has_terms, np.ones_like(known)], axis=1)
         both = [np.sqrt(1 - self.term_share) * sentence, np.sqrt(self.term_share) * terms]
-        text = normalise(np.hstack(both).astype(np.float32)) * contents.present[:, :1]
+        text = normalise(np.hstack(both).astype(np.float32)) * read[:, :1]
         image = normalise(np.asarray((contents.image - self.image_mean) @ self.image_basis, dtype=np.float32))
         image = image * contents.present[:, 1:]
-        return text.astype(np.float32), image.astype(np.float32)
+        return text.astype(np.float32), image.astype(np.float32), read

@@ -67,7 +67,8 @@ class Encoders:
     def embed(
         self, dataset: Dataset, *, modalities: Sequence[str] = MODALITIES, on_progress: OnProgress | None = None
     ) -> Embedded:
-        """`adapters.embedding.embed_items` with these encoders; a modality that is left out is masked for all items.
+        """`adapters.embedding.embed_items` with these encoders; a modality that is left out is masked for
+        all items; declared columns count all the same.
 
         Embeddings are kept in the cache: a second call is a matter of moments.
         """

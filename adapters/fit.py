@@ -115,7 +115,8 @@ def _anchors(
 ) -> Anchors:
     by_clicks = warm[np.argsort(-_popularity(backbone)[warm], kind="stable")]
     rows = np.sort(by_clicks[: config.max_anchors])
-    return Anchors.build(rows, *centering.apply(contents.take(rows)), hubness=config.hubness)
+    text, image, _ = centering.apply(contents.take(rows))
+    return Anchors.build(rows, text, image, hubness=config.hubness)
 
 
 def _nothing(backbone: FrozenBackbone) -> Statistics:
@@ -128,8 +129,8 @@ def _measured(adapter: Adapter) -> Adapter:
     """The adapter with its statistics measured under its parameters."""
     backbone, contents, config = adapter.backbone, adapter.contents, adapter.config
     warm = _warm_rows(contents, adapter.hidden)
-    text, image = adapter.centering.apply(contents)
-    fused = fuse(text, image, gates(adapter.parameters, text, image, contents.present))
+    text, image, present = adapter.centering.apply(contents)
+    fused = fuse(text, image, gates(adapter.parameters, text, image, present))
     whitening = _whitening(fused[warm], dim=config.content_dim, ridge=config.ridge)
     content = fused @ whitening
     content[adapter.hidden] = 0.0

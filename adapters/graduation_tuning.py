@@ -40,6 +40,8 @@ def calibrate_half(adapter: Adapter, judge: Judge, *, seed: int) -> Adapter:
     rows = np.arange(len(adapter.backbone.items))
     warm_items = None if warm is None else adapter.warm_vectors(rows, adapter.blocks(adapter.contents, rows))
     samples = [_sample(cohort.users(warm), seed=seed) for cohort in cohorts]
+    if not all(len(sample) for sample in samples):
+        return adapter
 
     def score(half: float) -> float:
         total, changed = 0.0, adapter.with_scales(half=half)

@@ -47,7 +47,7 @@ class Lesson:
                 subject="adapter",
                 remedy="Import the backbone with its interactions",
             )
-        self.text, self.image = adapter.centering.apply(adapter.contents)
+        self.text, self.image, self.present = adapter.centering.apply(adapter.contents)
         blocks = adapter.blocks(adapter.contents, own_rows)
         places, self.similarity = nearest(
             adapter.anchors, self.text, self.image, blocks.gate, k=self.config.neighbours, own_rows=own_rows
@@ -75,7 +75,7 @@ class Lesson:
         frozen = torch.from_numpy(adapter.backbone.item_vectors)
         v_hat, _ = forward.adapt(
             parameters, _tensor(self.text[items]), _tensor(self.image[items]),
-            torch.from_numpy(adapter.contents.present[items]), _tensor(self.similarity[items]),
+            torch.from_numpy(self.present[items]), _tensor(self.similarity[items]),
             frozen[torch.from_numpy(self.neighbours[items])], temperature=self.config.temperature,
         )  # fmt: skip
         known = np.asarray(adapter.backbone.clicks[batch.users][:, items].toarray() > 0)

@@ -155,6 +155,7 @@ def _facts(evaluation: Evaluation) -> tuple[tuple[str, Cell], ...]:
         ("data set", evaluation.dataset),
         ("split", evaluation.split),
         ("content", " and ".join(evaluation.modalities)),
+        *([("pictures left out", f"{evaluation.lost_pictures:.0%}")] if evaluation.lost_pictures else []),
         ("backbone", evaluation.backbone),
         ("users judged", ", ".join(f"{name} {n:,}" for name, n in users.items())),
         ("trained parameters", f"{last.adapter_parameters:,} of the adapter, {last.backbone_parameters:,} of the "

@@ -76,7 +76,9 @@ class Evaluation:
     Parameters
     ----------
     studies : tuple of Study
-        Those that measured something in every run.
+        Those that were asked for.
+    lost_pictures : float
+        Share of the pictures that were left out on purpose.
     """
 
     dataset: str
@@ -86,6 +88,7 @@ class Evaluation:
     runs: tuple[Run, ...] = field(default=())
     encode_seconds: float = 0.0
     studies: tuple[Study, ...] = ()
+    lost_pictures: float = 0.0
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -160,6 +163,7 @@ class Evaluation:
             "modalities": list(self.modalities),
             "backbone": self.backbone,
             "seeds": len(self.runs),
+            "lost_pictures": self.lost_pictures,
             **self._lists("adapter"),
             "popularity": self._lists("popularity"),
             "backbone_alone": self._lists("backbone"),

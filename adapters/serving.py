@@ -84,7 +84,8 @@ class ServedAdapter:
         remembered = (np.diff(terms.indptr) == 0) & (own_rows >= 0)
         if remembered.any():
             terms = terms + diags(remembered.astype(np.float32)) @ self.adapter.contents.terms[own_rows]
-        contents = Contents(text, image, present, terms.tocsr())
+        written = present[:, 0] | (np.diff(terms.tocsr().indptr) > 0)
+        contents = Contents(text, image, np.stack([written, present[:, 1]], axis=1), terms.tocsr())
         blocks = self.adapter.blocks(contents, own_rows)
         cold = own_rows < 0
         vectors = self.adapter.cold_vectors(blocks)

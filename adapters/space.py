@@ -163,13 +163,13 @@ class Adapter:
 
     def _blocks(self, contents: Contents, own_rows: Rows | None) -> Blocks:
         contents = replace(contents, present=contents.present & self.modalities)
-        text, image = self.centering.apply(contents)
-        _, rows, similarity = self._near(text, image, contents.present, own_rows)
+        text, image, present = self.centering.apply(contents)
+        _, rows, similarity = self._near(text, image, present, own_rows)
         vectors = self.backbone.item_vectors[rows]
         v_hat, gate = adapt(
-            self.parameters, text, image, contents.present, similarity, vectors, temperature=self.config.temperature
+            self.parameters, text, image, present, similarity, vectors, temperature=self.config.temperature
         )
-        v_hat = v_hat * contents.present.any(axis=1, keepdims=True)
+        v_hat = v_hat * present.any(axis=1, keepdims=True)
         fused = fuse(text, image, gate)
         strength = fused @ self.statistics.strength[:-1] + self.statistics.strength[-1]
         return Blocks(
@@ -186,7 +186,7 @@ class Adapter:
         parts = []
         for part in np.array_split(np.arange(len(contents)), max(1, -(-len(contents) // _BATCH))):
             present = contents.present[part] & self.modalities
-            text, image = self.centering.apply(replace(contents.take(part), present=present))
+            text, image, present = self.centering.apply(replace(contents.take(part), present=present))
             own = None if own_rows is None else own_rows[part]
             gate, rows, similarity = self._near(text, image, present, own)
             mean = neighbour_mean(self.parameters, gate, similarity, table[rows], self.config.temperature)
@@ -202,8 +202,8 @@ class Adapter:
     @cached_property
     def warm_content(self) -> Matrix:
         """y of the backbone's items [items, p], zeros for hidden ones."""
-        text, image = self.centering.apply(self.contents)
-        gate = gates(self.parameters, text, image, self.contents.present)
+        text, image, present = self.centering.apply(self.contents)
+        gate = gates(self.parameters, text, image, present)
         content = fuse(text, image, gate) @ self.statistics.whitening
         content[self.hidden] = 0.0
         return np.asarray(content, dtype=np.float32)

@@ -8,13 +8,14 @@ from zlib import crc32
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from coldstart.clean import clean_text
 from coldstart.entities import Attributes, Scalar
 
 BUCKETS = 2**16
 """Terms are hashed into so many columns (Weinberger et al. 2009): whatever is posted tomorrow has its place today."""
 _SEPARATORS = re.compile(r"[|,;]")
 _PROSE = 80
-"""A value with more letters is a sentence, which is the text encoder's affair."""
+"""A part with more letters is a sentence, which is the text encoder's affair."""
 _STEPS = 4
 """Numbers within a quarter of an octave share a term."""
 
@@ -41,17 +42,17 @@ def count_terms(attributes: Sequence[Attributes]) -> csr_matrix:
 def _terms(attributes: Attributes) -> Iterator[str]:
     for name, value in attributes.items():
         for each in value if isinstance(value, list) else [value]:
-            yield from _terms_of(name.casefold(), each)
+            yield from _terms_of(clean_text(name).casefold(), each)
 
 
 def _terms_of(name: str, value: Scalar) -> Iterator[str]:
     match value:
         case str():
-            parts = (part.strip().casefold() for part in _SEPARATORS.split(value))
+            parts = (clean_text(part).casefold() for part in _SEPARATORS.split(value))
             yield from (f"{name}={part}" for part in parts if part and len(part) <= _PROSE)
         case bool():
-            yield f"{name}={value}"
+            yield f"{name}={value}".casefold()
         case _ if math.isfinite(value):
             magnitude = round(_STEPS * math.log2(abs(value))) if value else 0
-            yield f"{name}={value:g}"
+            yield f"{name}={value:.15g}"
             yield f"{name}~{'-' if value < 0 else ''}{magnitude}"

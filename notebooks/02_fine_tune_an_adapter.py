@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -94,8 +96,8 @@ def draw(epoch=None):
 
 # %%
 from adapters.config import AdapterConfig
-from adapters.evaluation import split_validation
 from adapters.training import train_adapter
+from adapters.validation import split_validation
 
 rows = dataset.items.ids.rows(backbone.items.ids)
 trained = train_adapter(
@@ -175,8 +177,8 @@ print("version", version)
 Markdown(card.split("| epoch")[0])
 
 # %% [markdown]
-# This is what the service loads. It takes external ids and embeddings, and tells of each item the vector for the index,
-# the gate weights, and whether it is cold.
+# This is what the service loads. It takes external ids, embeddings and declared columns, and tells of each item the
+# vector for the index, the gate weights, and whether it is cold.
 
 # %%
 from adapters.serving import ServedAdapter
@@ -184,7 +186,8 @@ from adapters.serving import ServedAdapter
 service = ServedAdapter.load(FOLDER / "adapter")
 new = split.cold_val_items
 items = contents.take(new)
-placed = service.serve([dataset.items.ids.ids[row] for row in new], items.text, items.image, items.present)
+columns = [dataset.items.attributes[row] for row in new]
+placed = service.serve([dataset.items.ids.ids[row] for row in new], items.text, items.image, items.present, columns)
 print(f"{len(new)} arrivals, {placed.cold.sum()} of them cold; served vectors {placed.vectors.shape}")
 
 # %% [markdown]

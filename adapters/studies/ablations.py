@@ -22,6 +22,8 @@ from coldstart.evaluation.report import Bars, Cell, Section, Series
 
 TRAINED, WHOLE = "trained", "closed form"
 _MEASURED = ("cold", "overall")
+_FEWEST = 2
+"""Warm items with any content that a closed form takes."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Ablations:
             return None
         found = {TRAINED: _lists(stage, stage.adapter, stage.contents)}
         for name, variant in variants(stage.contents).items():
+            if variant.contents.take(stage.items).present.any(axis=1).sum() < _FEWEST:
+                continue
             found[name] = _lists(stage, _closed_form(stage, variant), variant.contents)
         return found
 

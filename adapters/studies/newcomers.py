@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from adapters.baselines import scatter
-from adapters.fit import fit
+from adapters.fit import fit, refit
 from adapters.folding_calibration import calibrate_folding
 from adapters.space import Adapter
 from adapters.studies.stage import Stage
@@ -72,7 +72,7 @@ def hold_out_users(stage: Stage) -> Newcomers | None:
     """A tenth of the users made newcomers, by the stage's seed; ``None`` where too few have clicks enough.
 
     A backbone is trained without them, and an adapter fitted on it in closed form with the scalars that the stage's own
-    adapter was given; those of its fold-in are chosen anew, on other users' validation clicks.
+    adapter was given, on everybody's validation clicks; those of its fold-in are chosen anew, on other users' clicks.
     """
     protocol = stage.protocol
     met = np.diff(protocol.train.indptr)
@@ -85,7 +85,8 @@ def hold_out_users(stage: Stage) -> Newcomers | None:
     backbone = stage.train_backbone(train, validation if len(validation) else None, stage.seed)
     rows = stage.dataset.items.ids.rows(backbone.items.ids)
     adapter = fit(backbone, stage.contents.take(rows), config=stage.config, seed=stage.seed)
-    adapter = replace(adapter, scales=stage.adapter.scales)
+    prior = {"gate_prior": stage.adapter.parameters["gate_prior"]}
+    adapter = replace(refit(adapter, {**adapter.parameters, **prior}), scales=stage.adapter.scales)
     known = stage.dataset.users.rows(backbone.users.ids)
     held_out = take_known(validation.matrix(*protocol.train.shape), known)[:, rows].tocsr()
     adapter = calibrate_folding(adapter, held_out, seed=stage.seed)

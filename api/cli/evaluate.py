@@ -87,7 +87,7 @@ def evaluate(
                     on_phase=on_phase,
                 )
             )  # fmt: skip
-    result = Evaluation(dataset.name, chosen.name, names, backbone, tuple(runs), encode_seconds, more)
+    result = Evaluation(dataset.name, chosen.name, names, backbone, tuple(runs), encode_seconds, more, lost_pictures)
     print_evaluation(result)
     if json_file is not None:
         write_file(json_file, json.dumps(result.document(), indent=1).encode())

@@ -1,14 +1,14 @@
 """What callers change: items accepted and items deleted. Each function works inside the transaction it is given.
 
 Locks are always taken in one order, so that on PostgreSQL no two transactions wait for each other: rows of ``items`` by
-id, then of ``media``, then of ``outbox``. On SQLite a writing transaction is alone.
+id, then the names of pictures, then rows of ``outbox``. On SQLite a writing transaction is alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, or_, select, update
+from sqlalchemy import Connection, delete, exists, func, or_, select, text, update
 
 from coldstart.catalog import Accepted, Draft, Stage, Status
 from coldstart.catalog.models import items, media, outbox
@@ -19,6 +19,8 @@ from coldstart.errors import ColdstartError, Conflict, InvalidInput, NotFound
 
 # Ahead of everything: a shop that withdraws an item expects it gone at once.
 TOMBSTONE_PRIORITY = 1
+_PICTURE_LOCKS = 0xC01D
+"""Of the advisory locks in a database, those that are for names of pictures."""
 
 
 def accept(tx: Connection, drafts: Sequence[Draft], *, priority: int, now: float) -> list[Accepted | ColdstartError]:
@@ -166,14 +168,22 @@ def owe(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage, *, pri
 def _store_pictures(tx: Connection, contents: Sequence[bytes], replaced: set[str]) -> None:
     """Store the pictures; lock them and those that may lose their last reference, so that nobody else removes one."""
     pictures = {digest(content): content for content in contents}
-    names = sorted({*pictures, *replaced})
-    if names:
-        tx.execute(select(media.c.sha256).where(media.c.sha256.in_(names)).order_by(media.c.sha256).with_for_update())
+    _lock_pictures(tx, {*pictures, *replaced})
     if pictures:
-        put = insert(tx, media)
-        # Not DO NOTHING, which would leave a picture unlocked that another transaction has just stored.
-        put = put.on_conflict_do_update(index_elements=[media.c.sha256], set_={"sha256": put.excluded.sha256})
+        put = insert(tx, media).on_conflict_do_nothing()
         tx.execute(put, [{"sha256": name, "content": pictures[name]} for name in sorted(pictures)])
+
+
+def _lock_pictures(tx: Connection, names: Set[str]) -> None:
+    """Lock pictures by name till the end of the transaction, whether they are stored yet or not.
+
+    Rows cannot be locked before they are there, so transactions that store and replace the same pictures would lock
+    them in different orders and wait for each other for ever. On SQLite a writing transaction is alone.
+    """
+    if names and tx.dialect.name == "postgresql":
+        buckets = sorted({int(name[:2], 16) for name in names})  # few: a server has room for some thousand locks
+        locks = text("SELECT pg_advisory_xact_lock(:space, bucket) FROM unnest(CAST(:buckets AS int[])) AS bucket")
+        tx.execute(locks, {"space": _PICTURE_LOCKS, "buckets": buckets})
 
 
 def _drop_orphans(tx: Connection, replaced: set[str]) -> None:

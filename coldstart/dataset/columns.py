@@ -133,7 +133,7 @@ def typed(column: "pl.Series") -> "pl.Series":
     import polars as pl
 
     if isinstance(column.dtype, pl.List):
-        return column.cast(pl.List(pl.String))
+        return column.cast(pl.List(pl.String)).list.drop_nulls()
     if column.dtype == pl.Boolean or column.dtype.is_integer() or column.dtype.is_float():
         return column
     if column.dtype.is_decimal():

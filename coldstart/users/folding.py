@@ -51,12 +51,16 @@ def ridge(clicked: Matrix, covariance: Matrix, *, confidence: float) -> Vector:
     """The posterior mean of a user's vector u, of whom each clicked item tells ``u . v_i = 1`` with some noise.
 
     ``C A'(A C A' + I / confidence)^-1 1`` for the prior's covariance C [d, d] and the clicked items' A: Bayesian linear
-    regression (Bishop 2006, section 3.3), in the form that solves for k numbers instead of d. With `unclicked` for a
-    prior it is the fold-in of ALS, with `known_users` that of empirical Bayes.
+    regression (Bishop 2006, section 3.3), in the form that solves for k numbers, or for d where those are fewer. With
+    `unclicked` for a prior it is the fold-in of ALS, with `known_users` that of empirical Bayes.
 
     >>> ridge(np.array([[2.0, 0.0]], dtype=np.float32), np.eye(2, dtype=np.float32), confidence=0.25).tolist()
     [0.25, 0.0]
     """
+    k, d = clicked.shape
+    if k > d:
+        precision = np.eye(d, dtype=np.float32) + confidence * covariance @ (clicked.T @ clicked)
+        return np.asarray(np.linalg.solve(precision, confidence * covariance @ clicked.sum(axis=0)), dtype=np.float32)
     spread = covariance @ clicked.T  # [d, k]
     gram = clicked @ spread + np.eye(len(clicked), dtype=np.float32) / confidence
     return np.asarray(spread @ np.linalg.solve(gram, np.ones(len(clicked), np.float32)), dtype=np.float32)

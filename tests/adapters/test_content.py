@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adapters.config import AdapterConfig
-from adapters.content import Centering, Contents
+from adapters.content import Centering, Contents, Terms
 from adapters.fit import fit
 from coldstart.errors import InvalidInput
 from coldstart.terms import count_terms
@@ -39,8 +39,8 @@ def test_a_declared_column_alone_finds_the_community(sentences: bool) -> None:
 def test_items_without_columns_are_compared_by_their_sentences() -> None:
     warm, cold = written(make_world(), sentences=True)
     centering = Centering.fit(warm, image_dim=8, term_dim=16, term_share=0.4)
-    with_terms, _ = centering.apply(cold)
-    without, _ = centering.apply(replace(cold, terms=count_terms([{}] * len(cold))))
+    with_terms, *_ = centering.apply(cold)
+    without, *_ = centering.apply(replace(cold, terms=count_terms([{}] * len(cold))))
     dt = cold.text.shape[1]
     np.testing.assert_allclose(np.square(with_terms[:, dt:]).sum(axis=1), 0.4, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(without[:, :dt], axis=1), 1.0, rtol=1e-5)
@@ -51,7 +51,7 @@ def test_sentences_mean_nothing_to_an_adapter_that_has_seen_none() -> None:
     world = make_world()
     warm, cold = written(world, sentences=False)
     centering = Centering.fit(warm, image_dim=8, term_dim=16, term_share=0.4)
-    read, _ = centering.apply(replace(cold, text=world.cold.text))
+    read, *_ = centering.apply(replace(cold, text=world.cold.text))
     np.testing.assert_array_equal(read, centering.apply(cold)[0])
 
 
@@ -74,3 +74,28 @@ def test_a_share_of_the_pictures_goes_and_texts_stay() -> None:
     assert not left.image[~left.present[:, 1]].any()
     np.testing.assert_array_equal(left.image[left.present[:, 1]], contents.image[left.present[:, 1]])
     assert contents.present.all()
+
+
+def test_an_adapter_of_pictures_and_columns_reads_no_titles() -> None:
+    world = make_world()
+    warm, cold = written(world, sentences=False)
+    pictured = replace(warm, image=world.contents.image, present=np.ones_like(warm.present))
+    adapter = fit(world.backbone, pictured, config=CONFIG)
+    title = replace(cold, text=world.cold.text, terms=count_terms([{"genre": "unheard of"}] * len(cold)))
+    blocks = adapter.blocks(title)
+    assert not blocks.gate.any() and not blocks.collaborative.any() and not blocks.content.any()
+    both = adapter.blocks(replace(title, image=world.cold.image, present=np.ones_like(title.present)))
+    np.testing.assert_allclose(both.gate, np.tile([0.0, 1.0], (len(cold), 1)), atol=1e-6)
+
+
+def test_more_terms_than_axes_keep_the_strongest() -> None:
+    rng = np.random.default_rng(0)
+    terms = count_terms([{f"tag{k}": f"{n % 2}" for k in range(5)} | {"n": str(rng.integers(30))} for n in range(200)])
+    found = Terms.fit(terms, dim=6)
+    assert found.basis.shape == (len(found.buckets), 6) and len(found.buckets) > 6
+    np.testing.assert_allclose(found.basis.T @ found.basis, np.eye(6), atol=1e-5)
+    vectors, has = found.apply(terms)
+    assert has.all()
+    group = np.arange(200) % 2
+    cosines = vectors @ vectors.T
+    assert cosines[group[:, None] == group].mean() > cosines[group[:, None] != group].mean() + 0.5

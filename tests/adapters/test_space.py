@@ -53,7 +53,7 @@ def test_warm_items_keep_their_frozen_vector_first(world: World, adapter: Adapte
 def test_profiles_are_ridge_regressions(world: World) -> None:
     """With every axis kept, B_u . y_i equals x_i' (F'F + lambda I)^-1 F' c_u."""
     adapter = fit(world.backbone, world.contents, config=replace(CONFIG, content_dim=10_000))
-    text, image = adapter.centering.apply(world.contents)
+    text, image, _ = adapter.centering.apply(world.contents)
     fused = fuse(text, image, np.full((len(text), 2), 0.5, np.float32)).astype(np.float64)
     gram = fused.T @ fused + CONFIG.ridge * np.eye(fused.shape[1])
     expected = world.backbone.clicks.toarray() @ fused @ np.linalg.solve(gram, fused.T)

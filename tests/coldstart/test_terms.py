@@ -35,3 +35,9 @@ def test_whatever_is_declared_has_terms(attributes: list[Attributes]) -> None:
     counts = count_terms(attributes)
     assert counts.shape == (len(attributes), BUCKETS)
     assert set(np.unique(counts.data)) <= {1.0}
+
+
+def test_long_numbers_and_other_spellings() -> None:
+    assert shared({"seller": 10_000_001}, {"seller": 10_000_999}) == 1
+    assert shared({"place": "Caf\u00e9"}, {"place": "Cafe\u0301"}) == 1
+    assert shared({"new": True}, {"new": "true"}) == 1

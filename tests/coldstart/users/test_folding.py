@@ -71,3 +71,13 @@ def test_spaces_in_which_nothing_varies_have_a_prior() -> None:
     nothing = np.zeros((4, 3), np.float32)
     for covariance in (folding.unclicked(nothing, penalty=0.3), folding.known_users(nothing, nothing)):
         assert np.isfinite(covariance).all()
+
+
+def test_many_clicks_are_folded_in_as_few_are() -> None:
+    """More clicks than numbers in a vector take the other form of the same solution."""
+    rng = np.random.default_rng(0)
+    clicked, root = rng.standard_normal((12, 5)).astype(np.float32), rng.standard_normal((5, 5)).astype(np.float32)
+    covariance = root @ root.T
+    gram = clicked @ covariance @ clicked.T + np.eye(12) / 3.0
+    expected = covariance @ clicked.T @ np.linalg.solve(gram, np.ones(12))
+    np.testing.assert_allclose(folding.ridge(clicked, covariance, confidence=3.0), expected, rtol=1e-3, atol=1e-4)
