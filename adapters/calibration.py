@@ -63,6 +63,7 @@ def calibrate_scales(adapter: Adapter, judge: Judge, *, held: Collection[str] = 
     does those whose names are ``held``.
     """
     cold = adapter.blocks(judge.validation.contents)
+    adapter.user_vectors(judge.cold_users)  # from here on every setting shares what these are made of
 
     def cold_list(changed: Adapter) -> float:
         return judge.cold(changed, changed.cold_vectors(cold))

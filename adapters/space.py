@@ -23,6 +23,8 @@ from coldstart.users.folding import known_users, mean_direction, ridge, unclicke
 from coldstart.vectors import Mask, Matrix, Rows, Vector
 
 _BATCH = 4096
+_UNSCALED: tuple[str, ...] = ("modalities", "priors", "warm_content")
+"""What an adapter works out once, and none of its scalars takes part in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,10 @@ class Adapter:
         return RankWeights(cold=self.scales.cold_ranker, warm=self.scales.warm_ranker)
 
     def with_scales(self, **changes: float) -> "Adapter":
-        """The same adapter with other scalars."""
-        return replace(self, scales=replace(self.scales, **changes))
+        """The same adapter with other scalars; what does not depend on them and is known is not worked out again."""
+        changed = replace(self, scales=replace(self.scales, **changes))
+        changed.__dict__.update({name: self.__dict__[name] for name in _UNSCALED if name in self.__dict__})
+        return changed
 
     def blocks(self, contents: Contents, own_rows: Rows | None = None) -> Blocks:
         """Adapt n items; ``own_rows`` [n] are their backbone rows (-1: none), which are kept from being neighbours."""

@@ -118,3 +118,14 @@ def test_revealing_keeps_what_the_parameters_are_about(world: World) -> None:
     assert revealed.centering is hidden.centering and revealed.parameters is hidden.parameters
     assert len(revealed.anchors.rows) == 60 and len(hidden.anchors.rows) == 51
     assert (revealed.warm_content[::7] != 0).any() and (hidden.warm_content[::7] == 0).all()
+
+
+def test_other_scalars_leave_known_profiles_as_they_are(world: World) -> None:
+    adapter = fit(world.backbone, world.contents, config=CONFIG)
+    queries = adapter.user_vectors(np.arange(4))
+    changed = adapter.with_scales(cold=3.0, warm_content=0.1)
+    assert changed.warm_content is adapter.warm_content
+    np.testing.assert_array_equal(changed.user_vectors(np.arange(4)), queries)
+    assert (
+        changed.cold_vectors(changed.blocks(world.cold)).max() > adapter.cold_vectors(adapter.blocks(world.cold)).max()
+    )
