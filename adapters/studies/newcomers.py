@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 from adapters.baselines import scatter
 from adapters.fit import fit, refit
 from adapters.folding_calibration import calibrate_folding
+from adapters.placing import place_items
 from adapters.space import Adapter
 from adapters.studies.stage import Stage
 from adapters.validation import take_known
@@ -90,20 +91,13 @@ def hold_out_users(stage: Stage) -> Newcomers | None:
     known = stage.dataset.users.rows(backbone.users.ids)
     held_out = take_known(validation.matrix(*protocol.train.shape), known)[:, rows].tocsr()
     adapter = calibrate_folding(adapter, held_out, seed=stage.seed)
+    others = np.setdiff1d(np.arange(len(stage.contents)), rows)
+    served, _ = place_items(adapter, stage.contents, items=rows, cold=others)
     return Newcomers(
-        users, adapter, rows, _served(adapter, stage, rows), stage.contents.text, protocol.train[users],
+        users, adapter, rows, served, stage.contents.text, protocol.train[users],
         protocol.warm_test[users], protocol.cold_test[users], protocol.warm, protocol.cold,
     )  # fmt: skip
 
 
 def _without(events: Interactions, users: Rows) -> Interactions:
     return events.take(~np.isin(events.user_rows, users))
-
-
-def _served(adapter: Adapter, stage: Stage, rows: Rows) -> Matrix:
-    """Served vectors of all items [items, D]."""
-    own, others = np.arange(len(rows)), np.setdiff1d(np.arange(len(stage.contents)), rows)
-    served = np.zeros((len(stage.contents), adapter.dim), np.float32)
-    served[rows] = adapter.warm_vectors(own, adapter.blocks(stage.contents.take(rows), own))
-    served[others] = adapter.cold_vectors(adapter.blocks(stage.contents.take(others)))
-    return served
