@@ -14,7 +14,7 @@ help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1	/' | expand -t 16
 
 demo: .venv/.demo ## Generate a shop, train, serve it and post new products; ARGS=--exit ends after the figures
-	$(BIN)/coldstart demo --data-dir demo-data $(ARGS)
+	$(BIN)/coldstart demo --data-dir demo-data --threads $$(getconf _NPROCESSORS_ONLN) $(ARGS)
 
 # One thread a process: with more, torch and ONNX Runtime take turns waiting for the processes beside them.
 test: .venv/.dev ## Run the tests; ARGS goes to pytest

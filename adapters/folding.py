@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from coldstart.vectors import Matrix, Rows
+
 PENALTY = 0.3
 """Of `coldstart.users.folding.unclicked`: .01 to .4 are alike on CiteULike-a."""
 
@@ -14,10 +19,30 @@ class Folding:
     patience: float = 10.0  # clicks at which what was not clicked weighs as much as what known users are like
     content: float = 1.0  # of the content block, against the collaborative one
 
-    def contrast_share(self, clicks: int) -> float:
-        """Weight of the fold-in against what was not clicked, after 1 click or more.
+    def contrast_share(self, clicks: Rows) -> NDArray[np.float32]:
+        """Weight [n] of the fold-in against what was not clicked, after 1 click or more each.
 
-        >>> [Folding(patience=10).contrast_share(clicks) for clicks in (10, 90)]
-        [0.5, 0.9]
+        >>> Folding(patience=10).contrast_share(np.array([10, 30])).tolist()
+        [0.5, 0.75]
         """
-        return clicks / (clicks + self.patience)
+        return np.asarray(clicks / (clicks + self.patience), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Folds:
+    """What n users' clicks say of them, before it is joined to a query.
+
+    Parameters
+    ----------
+    likeness, contrast : float32 [n, d]
+        The ridge fold-ins by what known users are like, and against what was not clicked, each over its spread.
+    content : float32 [n, p]
+        Mean direction of the clicked items' contents.
+    clicks : int64 [n]
+        How many each has, 1 or more.
+    """
+
+    likeness: Matrix
+    contrast: Matrix
+    content: Matrix
+    clicks: Rows

@@ -6,11 +6,12 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from adapters.calibration import best
+from adapters.folding import Folds
 from adapters.space import Adapter
 from adapters.validation import K
 from coldstart.evaluation.histories import draw_histories
 from coldstart.evaluation.metrics import rank, recall_ndcg
-from coldstart.vectors import Matrix, Rows
+from coldstart.vectors import Matrix
 
 CLICKS = (1, 3, 5, 10)
 """How many clicks of a user are shown, beside all of them."""
@@ -36,22 +37,29 @@ def calibrate_folding(adapter: Adapter, truth: csr_matrix, *, seed: int) -> Adap
     seen, wanted = clicks[users], truth[users]
     histories = [draw_histories(seen, k, seed=seed) for k in (*CLICKS, None)]
 
-    def score(changed: Adapter) -> float:
-        return float(np.mean([_found(changed, items, history, seen, wanted) for history in histories]))
+    def parts(changed: Adapter) -> list[Folds]:
+        return [changed.folds([items[rows] for rows in history]) for history in histories]
 
-    def chosen(adapter: Adapter, name: str, grid: tuple[float, ...]) -> Adapter:
+    def score(changed: Adapter, folds: list[Folds]) -> float:
+        return float(np.mean([_found(changed.join(part), items, seen, wanted) for part in folds]))
+
+    def chosen(adapter: Adapter, name: str, grid: tuple[float, ...], folds: list[Folds] | None = None) -> Adapter:
         def changed(value: float) -> Adapter:
             return replace(adapter, folding=replace(adapter.folding, **{name: value}))
 
-        return changed(best(grid, lambda value: score(changed(value)), start=getattr(adapter.folding, name)))
+        def score_of(value: float) -> float:
+            other = changed(value)
+            return score(other, parts(other) if folds is None else folds)
 
-    adapter = chosen(adapter, "content", _CONTENT)
-    adapter = chosen(adapter, "patience", _PATIENCE)
+        return changed(best(grid, score_of, start=getattr(adapter.folding, name)))
+
+    folds = parts(adapter)
+    adapter = chosen(adapter, "content", _CONTENT, folds)
+    adapter = chosen(adapter, "patience", _PATIENCE, folds)
     return chosen(adapter, "confidence", _CONFIDENCE)
 
 
-def _found(adapter: Adapter, items: Matrix, histories: list[Rows], seen: csr_matrix, truth: csr_matrix) -> float:
+def _found(queries: Matrix, items: Matrix, seen: csr_matrix, truth: csr_matrix) -> float:
     """Mean of Recall@20 and NDCG@20 over the users, none of whose training clicks is a candidate."""
-    queries = np.stack([adapter.fold_in(items[history]) for history in histories])
     recall, ndcg = recall_ndcg(rank(queries, items, K, seen=seen), truth)
     return float((recall.mean() + ndcg.mean()) / 2)

@@ -6,6 +6,7 @@ with W = E (L + lambda)^-1/2 from the eigenvectors E and values L of the warm it
 B_u = sum of y over the user's items, ``B_u . y`` equals the ridge regression's ``x' (F'F + lambda I)^-1 sum f``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from adapters.config import AdapterConfig
 from adapters.content import Centering, Contents
-from adapters.folding import PENALTY, Folding
+from adapters.folding import PENALTY, Folding, Folds
 from adapters.forward import Parameters, adapt, gates, neighbour_mean
 from adapters.neighbours import Anchors, nearest
 from coldstart.backbones import FrozenBackbone
@@ -250,31 +251,43 @@ class Adapter:
         is on the same scale since cold items were calibrated against warm ones. The content block is the mean direction
         of the items' contents.
         """
-        d, folding = self.backbone.dim, self.folding
+        return np.asarray(self.join(self.folds([clicked]))[0], dtype=np.float32)
+
+    def folds(self, histories: Sequence[Matrix]) -> Folds:
+        """The parts of `fold_in` for n users, from the served vectors [k, D] of what each clicked."""
+        d, confidence = self.backbone.dim, self.folding.confidence
         likeness, contrast = self.priors
-        found = np.stack([
-            ridge(clicked[:, :d], likeness, confidence=1.0),
-            ridge(clicked[:, :d], contrast, confidence=folding.confidence),
-        ])  # fmt: skip
-        even = safe_divide(found, spread(found, self.statistics.items))
-        share = folding.contrast_share(len(clicked))
-        content = mean_direction(clicked[:, d:])
-        query = self.query(((1 - share) * even[0] + share * even[1])[None], content[None])[0]
-        query[d:] *= folding.content
-        return np.asarray(query, dtype=np.float32)
+        return Folds(
+            self._even_query(np.stack([ridge(clicked[:, :d], likeness, confidence=1.0) for clicked in histories])),
+            self._even_query(
+                np.stack([ridge(clicked[:, :d], contrast, confidence=confidence) for clicked in histories])
+            ),
+            np.stack([mean_direction(clicked[:, d:]) for clicked in histories]),
+            np.array([len(clicked) for clicked in histories]),
+        )
+
+    def join(self, folds: Folds) -> Matrix:
+        """Queries [n, D] from the parts of `fold_in`."""
+        share = self.folding.contrast_share(folds.clicks)[:, None]
+        queries = self.query((1 - share) * folds.likeness + share * folds.contrast, folds.content)
+        queries[:, self.backbone.dim :] *= self.folding.content
+        return queries
+
+    def _even_query(self, collaborative: Matrix) -> Matrix:
+        return safe_divide(collaborative, spread(collaborative, self.statistics.items))
 
     def text_queries(self, texts: Matrix) -> Matrix:
         """Queries [n, D] from sentences' embeddings [n, dt]: each the fold-in of a cold item without a picture."""
         image = np.zeros((len(texts), self.contents.image.shape[1]), dtype=np.float32)
         present = np.tile([True, False], (len(texts), 1))
         items = self.cold_vectors(self.blocks(Contents(texts, image, present)))
-        return np.stack([self.fold_in(item[None]) for item in items])
+        return self.join(self.folds([item[None] for item in items]))
 
     def query(self, collaborative: Matrix, profiles: Matrix) -> Matrix:
         """Query vectors [n, D]: each block over its own spread across items, so that the two weigh alike."""
         return np.hstack(
             [
-                safe_divide(collaborative, spread(collaborative, self.statistics.items)),
+                self._even_query(collaborative),
                 safe_divide(profiles, spread(profiles, self.statistics.contents)),
             ]
         )
