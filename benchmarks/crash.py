@@ -110,7 +110,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     processes.end_on_sigterm()
-    data = options.data or _sample(options.work / "crash-shop")
+    data = options.data or sample(options.work / "crash-shop")
     adapter = options.adapter or processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
     with tempfile.TemporaryDirectory(prefix="coldstart-state-") as folder:
         figures = run(
@@ -194,7 +194,8 @@ def _index(settings: Settings, artifact: Artifact, item_ids: Sequence[str]) -> t
         return index.count(), {item_id: point.version for item_id, point in index.fetch(item_ids).items()}
 
 
-def _sample(folder: Path) -> Path:
+def sample(folder: Path) -> Path:
+    """A small shop, written where it is not there."""
     from coldstart.sample import write_sample
 
     if not (folder / "splits").exists():

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,15 +37,18 @@ class Process:
         Of ``coldstart``.
     log : Path
         Where its output goes; what is there is replaced.
+    traps : mapping of str to str, optional
+        Variables by which `benchmarks.armed` is told what is to go wrong.
     """
 
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+    def __init__(self, arguments: Sequence[str], log: Path, traps: Mapping[str, str] | None = None) -> None:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
+        module = "api.cli" if traps is None else "benchmarks.armed"
         with log.open("w") as output:
             # A session of its own: Ctrl-C reaches the benchmark alone, which then ends this process in order.
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "api.cli", *arguments],
+                [sys.executable, "-m", module, *arguments], env={**os.environ, **(traps or {})},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
@@ -75,9 +78,15 @@ class Process:
         self._popen.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
-        """End it without a warning (SIGKILL)."""
-        self._popen.kill()
+        """End it and its children without a warning (SIGKILL)."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait(STOP_S)
+
+    def children(self) -> list[int]:
+        """Process ids of the processes that it has started and that run."""
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in listed.split()]
 
     def stop(self) -> None:
         """End it politely (SIGTERM), unless it was killed; `RuntimeError` where it ended by itself or does not end."""
@@ -109,8 +118,8 @@ class Process:
 class Service(Process):
     """``coldstart serve`` on a free port; ``client`` asks it."""
 
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
-        super().__init__(["serve", "--port", "0", "--log-level", "WARNING", *arguments], log)
+    def __init__(self, arguments: Sequence[str], log: Path, traps: Mapping[str, str] | None = None) -> None:
+        super().__init__(["serve", "--port", "0", "--log-level", "WARNING", *arguments], log, traps)
         try:
             self.wait_until(lambda: self._address() is not None, seconds=START_S, what="the start")
             self.url = self._address() or ""
@@ -133,17 +142,17 @@ class Service(Process):
 
 
 @contextmanager
-def service(arguments: Sequence[str], log: Path) -> Iterator[Service]:
+def service(arguments: Sequence[str], log: Path, traps: Mapping[str, str] | None = None) -> Iterator[Service]:
     """A service that is ready; it is stopped afterwards, unless it was killed meanwhile."""
-    process = Service(arguments, log)
+    process = Service(arguments, log, traps)
     with _ended(process), closing(process.client):
         yield process
 
 
 @contextmanager
-def worker(arguments: Sequence[str], log: Path) -> Iterator[Process]:
+def worker(arguments: Sequence[str], log: Path, traps: Mapping[str, str] | None = None) -> Iterator[Process]:
     """``coldstart worker``; it is stopped afterwards, unless it was killed meanwhile."""
-    process = Process(["worker", "--log-level", "WARNING", *arguments], log)
+    process = Process(["worker", "--log-level", "WARNING", *arguments], log, traps)
     with _ended(process):
         yield process
 

@@ -19,17 +19,23 @@ MEMORY = "memory://"
 REDIS = ("redis", "rediss", "sentinel")
 RABBITMQ = ("amqp", "amqps", "pyamqp")
 
-TASK_SOFT_LIMIT_S = 90
-TASK_LIMIT_S = 120
-# Above the time limit: a task that still runs must never be delivered a second time.
-VISIBILITY_TIMEOUT_S = 180
+# Of the lease: a task that reaches the first is interrupted; one that reaches the lease's end, which it hangs in native
+# code for, loses its process. It must never be delivered a second time while it still runs.
+SOFT_LIMIT, VISIBILITY = 0.75, 1.5
 # A wake-up that waited longer has been overtaken by the relay, which looks at the database itself.
 WAKE_EXPIRES_S = 60
 CONNECT_TIMEOUT_S = 2.0
 
 
-def make_app(broker_url: str) -> Celery:
+def make_app(broker_url: str, *, lease_s: float = 120.0, memory_mb: int = 2000) -> Celery:
     """A Celery application on the broker; ``memory://`` reaches only the threads of this process.
+
+    Parameters
+    ----------
+    lease_s : float
+        How long a task may take: then what it claimed is due again.
+    memory_mb : int
+        Resident memory above which a worker's child is replaced after its task.
 
     Raises
     ------
@@ -53,8 +59,8 @@ def make_app(broker_url: str) -> Celery:
         task_store_errors_even_if_ignored=False,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        task_time_limit=TASK_LIMIT_S,
-        task_soft_time_limit=TASK_SOFT_LIMIT_S,
+        task_time_limit=lease_s,
+        task_soft_time_limit=SOFT_LIMIT * lease_s,
         task_queues=[_queue(name, broker_url) for name in QUEUES],
         task_default_queue=ENCODE,
         task_create_missing_queues=False,
@@ -63,7 +69,7 @@ def make_app(broker_url: str) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_proc_alive_timeout=60,
         worker_max_tasks_per_child=10_000,
-        worker_max_memory_per_child=2_000_000,
+        worker_max_memory_per_child=1000 * memory_mb,
         worker_soft_shutdown_timeout=10.0,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
@@ -74,7 +80,7 @@ def make_app(broker_url: str) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_pool_limit=2,
-        broker_transport_options=_transport_options(broker_url),
+        broker_transport_options=_transport_options(broker_url, lease_s),
     )
     return app
 
@@ -108,13 +114,13 @@ def _queue(name: str, broker_url: str) -> Queue:
     return Queue(name, routing_key=name, queue_arguments=arguments)  # type: ignore[no-untyped-call]
 
 
-def _transport_options(broker_url: str) -> dict[str, Any]:
+def _transport_options(broker_url: str, lease_s: float) -> dict[str, Any]:
     """What each transport calls its patience, in seconds."""
     if is_in_process(broker_url):
         return {}
     if _scheme(broker_url) in REDIS:
         return {
-            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            "visibility_timeout": VISIBILITY * lease_s,
             "unacked_mutex_expire": 10,
             "socket_connect_timeout": CONNECT_TIMEOUT_S,
             # Above the blocking pop's own second, below anyone's patience.

@@ -1,23 +1,33 @@
 """The process behind ``coldstart worker``."""
 
+import resource
+from typing import Any
+
 from celery.apps.worker import Worker
+from celery.signals import worker_process_init
 
 from coldstart.settings import Settings
 from coldstart.telemetry import configure_logging
-from workers.runtime import open_worker
+from workers.runtime import make_worker
 
 
 def run_worker(settings: Settings) -> None:
-    """Ingest until a signal ends the process; the task that runs is finished first.
+    """Ingest until a signal ends the process; the tasks that run are finished first.
 
-    One item batch at a time (pool ``solo``): a process is one encoder's worth of processor, and more processes scale.
-    Models are loaded by the first task, in the thread that uses them.
+    It only watches: the work is done in child processes (pool ``prefork``), each one encoder's worth of processor. One
+    that dies of an item, hangs in it or takes too much memory is replaced, and the item is tried again alone.
     """
     configure_logging(settings.log_level)
-    with open_worker(settings) as (app, queues):
-        app.set_current()
-        worker = Worker(
-            app=app, pool_cls="solo", concurrency=1, queues=list(queues), quiet=True, loglevel=settings.log_level,
-            without_gossip=True, without_mingle=True, without_heartbeat=True,
-        )  # fmt: skip
-        worker.start()
+    app, queues = make_worker(settings)
+
+    def cap_memory(**_: Any) -> None:
+        most = 2 * settings.worker_memory_mb * 1_000_000
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+    worker_process_init.connect(cap_memory, weak=False)
+    app.set_current()
+    worker = Worker(
+        app=app, pool_cls="prefork", concurrency=settings.worker_processes, queues=list(queues), quiet=True,
+        loglevel=settings.log_level, without_gossip=True, without_mingle=True, without_heartbeat=True,
+    )  # fmt: skip
+    worker.start()

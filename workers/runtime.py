@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from celery import Celery
+from celery.signals import worker_process_shutdown
 
 from adapters.serving import ServedAdapter
 from coldstart.catalog import ItemStore, Stage, Status, open_item_store
@@ -20,6 +21,7 @@ from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
 from workers.embedded import EmbeddedWorker
 from workers.encoding import BatchEncoder
 from workers.ingest import Ingestor
+from workers.isolation import Lazy
 from workers.models import models_of
 from workers.pictures import PictureReader
 from workers.relay import Relay
@@ -94,7 +96,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         models = models_of(adapter, settings)
         encoder = BatchEncoder(adapter, models, _pictures(settings))
         ingestor = _ingestor(settings, store, index, encoder, telemetry)
-        app = make_app(settings.broker_url)
+        app = make_app(settings.broker_url, lease_s=settings.lease_seconds)
         register(app, encode_due=ingestor.encode_due, apply_due=ingestor.apply_due)
         relay = _start_relay(stack, settings, app, store, telemetry)
         worker = EmbeddedWorker(app, QUEUES if settings.embedded_worker else [INDEX])
@@ -116,9 +118,11 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         )  # fmt: skip
 
 
-@contextmanager
-def open_worker(settings: Settings) -> Iterator[tuple[Celery, tuple[str, ...]]]:
+def make_worker(settings: Settings) -> tuple[Celery, tuple[str, ...]]:
     """The Celery application of a process that only ingests, and the queues it should consume.
+
+    Its tasks run in child processes that are forked, so nothing here starts a thread, opens a connection or loads a
+    model: each child does that for itself at its first task (`Lazy`). The adapter is read before, once for all of them.
 
     Without a Qdrant server the index belongs to the service: the worker encodes, and wakes the service to apply.
 
@@ -132,26 +136,31 @@ def open_worker(settings: Settings) -> Iterator[tuple[Celery, tuple[str, ...]]]:
             "a separate worker needs a broker", subject="broker_url",
             remedy="Set COLDSTART_BROKER_URL to redis://... or amqp://... for service and workers",
         )  # fmt: skip
-    telemetry = Telemetry()
-    with ExitStack() as stack:
-        adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
-        index = None
-        if settings.qdrant_url:
-            index = _open_indexes(stack, settings).create(adapter.version, adapter.dim)
-        store = _open_store(stack, settings)
-        encoder = BatchEncoder(adapter, models_of(adapter, settings), _pictures(settings))
-        ingestor = _ingestor(settings, store, index, encoder, telemetry)
-        app = make_app(settings.broker_url)
-        relay = _start_relay(stack, settings, app, store, telemetry)
+    adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
+    app = make_app(settings.broker_url, lease_s=settings.lease_seconds, memory_mb=settings.worker_memory_mb)
+    ingestor = Lazy(lambda: _open_ingestor(settings, adapter))
+    writes_index = settings.qdrant_url is not None
 
-        def encode_due() -> int:
-            items = ingestor.encode_due()
-            if items and index is None:
-                relay.wake(INDEX)
-            return items
+    def encode_due() -> int:
+        items = ingestor.get().encode_due()
+        if items and not writes_index:
+            wake(app, INDEX)
+        return items
 
-        register(app, encode_due=encode_due, apply_due=ingestor.apply_due)
-        yield app, QUEUES if index is not None else (ENCODE,)
+    register(app, encode_due=encode_due, apply_due=lambda: ingestor.get().apply_due())
+    return app, QUEUES if writes_index else (ENCODE,)
+
+
+def _open_ingestor(settings: Settings, adapter: ServedAdapter) -> Ingestor:
+    """What a worker's child holds until it ends."""
+    stack = ExitStack()
+    index = None
+    if settings.qdrant_url:
+        index = _open_indexes(stack, settings).create(adapter.version, adapter.dim)
+    store = _open_store(stack, settings)
+    worker_process_shutdown.connect(lambda **_: stack.close(), weak=False)
+    encoder = BatchEncoder(adapter, models_of(adapter, settings), _pictures(settings))
+    return _ingestor(settings, store, index, encoder, Telemetry())
 
 
 def _open_indexes(stack: ExitStack, settings: Settings) -> IndexStore:

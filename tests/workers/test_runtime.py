@@ -19,7 +19,7 @@ from coldstart.settings import Settings
 from tests import servers
 from tests.toyshop import GREEN, Shop, make_shop, picture
 from tests.workers.toy import wait_until
-from workers.runtime import Runtime, open_runtime, open_worker
+from workers.runtime import Runtime, make_worker, open_runtime
 
 ITEMS = 16  # of the toy shop
 
@@ -120,8 +120,8 @@ def test_a_service_for_which_nobody_could_encode_is_refused(settings: Settings) 
 
 
 def test_a_worker_of_its_own_needs_a_broker(settings: Settings) -> None:
-    with pytest.raises(InvalidInput, match="COLDSTART_BROKER_URL"), open_worker(settings):
-        pass
+    with pytest.raises(InvalidInput, match="COLDSTART_BROKER_URL"):
+        make_worker(settings)
 
 
 def test_a_lost_index_is_written_again_without_encoding(settings: Settings, shop: Shop) -> None:
