@@ -7,12 +7,12 @@ from fastapi import Depends, Query, Request
 
 from api.limits import Permits
 from coldstart.recommend.request import MAX_LIMIT
-from workers.runtime import Runtime
+from workers.runtime import READ_THREADS, Runtime
 
 # Embedded, a query is a millisecond of this process's own work: 8 threads fight over the interpreter, which more than
 # doubles the 99th percentile at 32 clients (benchmarks.ttr prints it). Over a network threads mostly wait.
 EMBEDDED_THREADS = 2
-REMOTE_THREADS = 16
+REMOTE_THREADS = READ_THREADS
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
+        self.delay_s = 0.0
+        """Seconds by which everything that passes is late."""
 
     def reset(self) -> int:
         """Abort every connection (RST, or an end where the system will not); how many there were."""
@@ -76,6 +78,7 @@ class Proxy:
         with suppress(OSError):
             while data := await source.read(_CHUNK):
                 await self._open.wait()
+                await asyncio.sleep(self.delay_s)
                 sink.write(data)
                 await sink.drain()
         with suppress(OSError):

@@ -36,6 +36,7 @@ class Settings(BaseModel):
     worker_processes: int = Field(1, ge=1, description="Processes that one coldstart worker encodes in")
     worker_memory_mb: int = Field(2000, ge=200, description="Such a process is replaced above it, and ends at twice it")
     lease_seconds: float = Field(120.0, gt=0, description="How long a batch may take before its worker is ended")
+    read_deadline_seconds: float = Field(0.5, gt=0, description="How long a recommendation waits for PostgreSQL")
     max_attempts: int = Field(5, ge=1, description="Tries before an item is dead-lettered")
     relay_seconds: float = Field(1.0, gt=0, description="Pause between two looks for items left behind")
     max_body_bytes: int = Field(12_000_000, ge=1024, description="Largest request body")

@@ -9,12 +9,13 @@ from celery import Celery
 from celery.signals import worker_process_shutdown
 
 from adapters.serving import ServedAdapter
+from coldstart.bulkhead import Bulkhead
 from coldstart.catalog import ItemStore, Stage, Status, open_item_store
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
 from coldstart.errors import InvalidInput
 from coldstart.index import IndexStore, VectorIndex, open_index_store
-from coldstart.recommend import Recommender
+from coldstart.recommend import Behaviour, PromptBehaviour, Recommender
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
@@ -29,6 +30,8 @@ from workers.seeding import Seeded, seed
 from workers.tasks import register, wake
 
 _log = logging.getLogger(__name__)
+# As many as requests may read at once: only readers that hang keep others from reading.
+READ_THREADS = 16
 _STAGES = {ENCODE: Stage.ENCODE, INDEX: Stage.INDEX}
 
 
@@ -106,7 +109,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         recommender = Recommender(
             index=index,
             users=adapter,
-            store=store,
+            store=_behaviour(store, settings),
             encode_preferences=models.embed_sentence,
             trained_clicks=adapter.clicks_by_item,
             adapter_version=adapter.version,
@@ -173,6 +176,14 @@ def _open_store(stack: ExitStack, settings: Settings) -> ItemStore:
     store = open_item_store(settings.catalog_url)
     stack.callback(store.close)
     return store
+
+
+def _behaviour(store: ItemStore, settings: Settings) -> Behaviour:
+    """What recommendations read of the store: over a network, not at any price in time."""
+    if settings.catalog_url.startswith("sqlite"):
+        return store
+    bulkhead = Bulkhead("database", threads=READ_THREADS, deadline_s=settings.read_deadline_seconds)
+    return PromptBehaviour(store, bulkhead)
 
 
 def _recover(settings: Settings, store: ItemStore, indexes: IndexStore, index: VectorIndex, version: str) -> None:

@@ -21,6 +21,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from coldstart.errors import ColdstartError, InvalidInput, MissingExtra, Unavailable
 
 _SYNCHRONOUS = "coldstart_synchronous"
+# Together more than a service has threads: while the database hangs each of those may hold a connection.
+_OVERFLOW, _POOL_PATIENCE_S = 40, 2.0
 _WAL_PATIENCE_S = 5.0  # as long as a write waits for another process's
 
 
@@ -41,7 +43,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads, of one consistent snapshot on SQLite."""
-        with self.engine.connect() as connection:
+        with self._connect() as connection:
             yield connection
 
     @contextmanager
@@ -51,12 +53,20 @@ class Database:
         With ``durable`` a caller is told of it: on SQLite it must outlive a power cut (see the module's text).
         """
         options = {_SYNCHRONOUS: "FULL" if durable else "NORMAL"}
-        with self._writers, self.engine.connect().execution_options(**options) as connection, connection.begin():
+        with self._writers, self._connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
         """Close the pooled connections."""
         self.engine.dispose()
+
+    def _connect(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except exc.TimeoutError:
+            raise Unavailable(
+                "every connection to the database is taken", remedy="Check that the database answers, and try again"
+            ) from None
 
 
 def _checked(url: str) -> URL:
@@ -82,7 +92,9 @@ def _checked(url: str) -> URL:
 
 def _postgresql(url: URL) -> Engine:
     try:
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(
+            url, pool_pre_ping=True, pool_size=10, max_overflow=_OVERFLOW, pool_timeout=_POOL_PATIENCE_S
+        )
     except ModuleNotFoundError:
         raise MissingExtra("psycopg", extra="postgresql", purpose="A catalogue on PostgreSQL") from None
 

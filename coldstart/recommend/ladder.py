@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from coldstart.backbones.reranking import POOL
-from coldstart.catalog import ItemStore
 from coldstart.entities import ExternalId, Recommendation
 from coldstart.errors import NotFound, Unavailable
 from coldstart.index import Hit, VectorIndex
 from coldstart.index.conditions import read_filter
+from coldstart.recommend.behaviour import Behaviour
 from coldstart.recommend.mixing import by_cosine, combine, distinct
 from coldstart.recommend.request import RecommendationList, Request
 from coldstart.recommend.shelf import ShelfKeeper
@@ -50,7 +50,7 @@ class Recommender:
         Served item vectors of ``adapter_version``.
     users : UserSpace
         The user side of the same adapter.
-    store : ItemStore
+    store : Behaviour
         For recent events and popularity.
     encode_preferences : callable
         Embeds a sentence; may raise `Unavailable`.
@@ -63,7 +63,7 @@ class Recommender:
         *,
         index: VectorIndex,
         users: UserSpace,
-        store: ItemStore,
+        store: Behaviour,
         encode_preferences: Callable[[str], Vector],
         trained_clicks: Mapping[ExternalId, int],
         adapter_version: str,
@@ -77,20 +77,33 @@ class Recommender:
     def recommend(self, request: Request) -> RecommendationList:
         """The best items for the request, without those the user has met in training or in the last 1,000 events.
 
-        Only a request with preferences takes longer than a query: it runs the text encoder.
+        Only a request with preferences takes longer than a query: it runs the text encoder. Where store or index are
+        away the list is made without them, from the shelf if need be, and is `degraded`; `Unavailable` where that is
+        empty, too.
         """
-        evidence = self._weigh(request)
-        exclude = distinct([*evidence.seen, *request.clicked, *request.exclude])
-        if evidence.query is None:
-            rows, strategy = self._from_shelf(request, exclude), "popular"
-        else:
-            require_finite(evidence.query, "query vector")
-            ranker = None if request.user_id is None else self._users.ranker(request.user_id)
-            found = self._retrieve(evidence.query, request, exclude, ranker)
-            rows = [_row(hit, " and ".join(evidence.reasons)) for hit in found]
-            strategy = "+".join(evidence.used if ranker is None else [*evidence.used, "ranked"])
+        evidence = Evidence()
+        try:
+            self._weigh(request, evidence)
+            rows, strategy = self._answer(request, evidence)
+        except Unavailable as error:
+            _log.warning("the index was not used", extra={"error": str(error)})
+            evidence.degraded = True
+            rows, strategy = self._from_shelf(request, evidence), "popular"
+            if not rows:
+                raise
         self._telemetry.recommendations.labels(strategy).inc()
         return RecommendationList(rows, strategy, self._adapter_version, evidence.degraded, evidence.ignored)
+
+    def _answer(self, request: Request, evidence: Evidence) -> tuple[list[Recommendation], str]:
+        """Rows and strategy: by the query where there is one."""
+        if evidence.query is None:
+            rows = self._from_shelf(request, evidence)
+            return rows + self._like_favourites(request, evidence, rows), "popular"
+        require_finite(evidence.query, "query vector")
+        ranker = None if request.user_id is None else self._users.ranker(request.user_id)
+        found = self._retrieve(evidence.query, request, _unwanted(request, evidence), ranker)
+        rows = [_row(hit, " and ".join(evidence.reasons)) for hit in found]
+        return rows, "+".join(evidence.used if ranker is None else [*evidence.used, "ranked"])
 
     def similar(self, item_id: ExternalId, limit: int) -> list[Recommendation]:
         """The items whose served vectors point the same way; ``score`` is the cosine. `NotFound` if not retrievable."""
@@ -126,8 +139,7 @@ class Recommender:
         best = np.argsort(-scores, kind="stable")[: request.limit]
         return [replace(hits[row], score=float(scores[row])) for row in best]
 
-    def _weigh(self, request: Request) -> Evidence:
-        evidence = Evidence()
+    def _weigh(self, request: Request, evidence: Evidence) -> None:
         known = self._history(request, evidence)
         clicked = self._clicks(request, evidence)
         queries = []
@@ -146,7 +158,6 @@ class Recommender:
                 evidence.degraded = True
         if queries:
             evidence.query = queries[0] if len(queries) == 1 else combine(queries)
-        return evidence
 
     def _history(self, request: Request, evidence: Evidence) -> Vector | None:
         if request.user_id is None:
@@ -179,25 +190,36 @@ class Recommender:
             evidence.reasons.append(f"is close to {_clicks(len(vectors), 'recent ')}")
         return vectors
 
-    def _from_shelf(self, request: Request, exclude: Sequence[ExternalId]) -> list[Recommendation]:
-        """The shelf's items that qualify; below them, where a filter leaves few, those nearest to its favourites."""
-        shelf, unwanted, conditions = self._keeper.shelf(), set(exclude), read_filter(request.where)
+    def _from_shelf(self, request: Request, evidence: Evidence) -> list[Recommendation]:
+        """The shelf's items that qualify."""
+        shelf, conditions = self._keeper.shelf(), read_filter(request.where)
+        evidence.degraded |= shelf.degraded
+        unwanted = set(_unwanted(request, evidence))
         hits = [
             hit
             for hit in shelf.hits
             if hit.item_id not in unwanted and all(condition.holds(hit.payload) for condition in conditions)
         ]
-        rows = [
+        return [
             _row(hit, f"popular: {_clicks(clicks)}" if (clicks := shelf.clicks.get(hit.item_id, 0)) else "just arrived")
             for hit in hits[: request.limit]
         ]
-        missing = request.limit - len(rows)
-        if missing > 0 and len(shelf.favourites):
-            taste = self._users.fold_in(shelf.favourites)
-            exclude = [*exclude, *(row.item_id for row in rows)]
-            found = self._index.query(taste[None], missing, where=request.where, exclude=exclude)[0]
-            rows += [_row(hit, "is close to what is popular") for hit in found]
-        return rows
+
+    def _like_favourites(
+        self, request: Request, evidence: Evidence, rows: Sequence[Recommendation]
+    ) -> list[Recommendation]:
+        """Below the rows, where a filter leaves few of them: what is nearest to the shelf's favourites."""
+        missing, favourites = request.limit - len(rows), self._keeper.shelf().favourites
+        if missing <= 0 or not len(favourites):
+            return []
+        exclude = [*_unwanted(request, evidence), *(row.item_id for row in rows)]
+        taste = self._users.fold_in(favourites)
+        found = self._index.query(taste[None], missing, where=request.where, exclude=exclude)[0]
+        return [_row(hit, "is close to what is popular") for hit in found]
+
+
+def _unwanted(request: Request, evidence: Evidence) -> list[ExternalId]:
+    return distinct([*evidence.seen, *request.clicked, *request.exclude])
 
 
 def _clicks(number: int, kind: str = "") -> str:

@@ -1,18 +1,23 @@
 """What is shown to somebody of whom nothing is known: what others like, and what has just arrived."""
 
+import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from coldstart.catalog import ItemStore, Status
+from coldstart.catalog import ItemRecord, Status
 from coldstart.entities import ExternalId
+from coldstart.errors import Unavailable
 from coldstart.index import Hit, VectorIndex
+from coldstart.recommend.behaviour import Behaviour
 from coldstart.recommend.mixing import interleave, most_clicked
 from coldstart.vectors import Matrix
+
+_log = logging.getLogger(__name__)
 
 KEEP_S = 3.0
 POPULAR_POOL = 500
@@ -24,18 +29,25 @@ FRESH_EVERY = 4
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A mixed list (``score``: clicks, as a share of the most clicked), and vectors [n, D] of its favourites."""
+    """A mixed list (``score``: clicks, as a share of the most clicked), and vectors [n, D] of its favourites.
+
+    ``degraded``: older than it should be, or made without what has happened since training.
+    """
 
     hits: tuple[Hit, ...]
     clicks: Mapping[ExternalId, int]
     favourites: Matrix
+    degraded: bool = False
 
 
 class ShelfKeeper:
     """Makes the shelf and keeps it for a few seconds: no request pays for it twice, and one request at a time makes it.
 
+    While the store or the index is away the last shelf stays; without one, what was clicked in training is on it.
+
     Parameters
     ----------
+    store : Behaviour
     trained_clicks : mapping
         Clicks of each warm item in the backbone's training data.
     clock : callable
@@ -44,7 +56,7 @@ class ShelfKeeper:
 
     def __init__(
         self,
-        store: ItemStore,
+        store: Behaviour,
         index: VectorIndex,
         trained_clicks: Mapping[ExternalId, int],
         *,
@@ -61,7 +73,8 @@ class ShelfKeeper:
         if self._stale() and self._making.acquire(blocking=self._made_at == -math.inf):
             try:
                 if self._stale():
-                    self._shelf, self._made_at = self._make(), self._clock()
+                    self._shelf = self._remake()
+                    self._made_at = self._clock()
             finally:
                 self._making.release()
         return self._shelf
@@ -69,17 +82,27 @@ class ShelfKeeper:
     def _stale(self) -> bool:
         return self._clock() - self._made_at >= KEEP_S
 
-    def _make(self) -> Shelf:
-        reported = self._store.popular(limit=POPULAR_POOL, since=time.time() - EVENTS_WINDOW_S)
+    def _remake(self) -> Shelf:
+        try:
+            return self._make(
+                self._store.popular(limit=POPULAR_POOL, since=time.time() - EVENTS_WINDOW_S),
+                self._store.list_items(limit=FRESH_POOL, status=Status.RETRIEVABLE),
+            )
+        except Unavailable as error:
+            _log.warning("the shelf is not up to date", extra={"error": str(error)})
+        if self._shelf.hits:
+            return replace(self._shelf, degraded=True)
+        try:
+            return replace(self._make([], []), degraded=True)
+        except Unavailable:
+            return replace(self._shelf, degraded=True)
+
+    def _make(self, reported: Sequence[tuple[ExternalId, int]], arrived: Sequence[ItemRecord]) -> Shelf:
         # Reports add to an item's clicks, so what is among the most clicked was so in training or is reported.
         added = {item_id: self._trained.get(item_id, 0) + times for item_id, times in reported}
         clicks = self._favourites | added
         popular = list(most_clicked(clicks, POPULAR_POOL))
-        fresh = [
-            record.item.item_id
-            for record in self._store.list_items(limit=FRESH_POOL, status=Status.RETRIEVABLE)
-            if record.cold
-        ]
+        fresh = [record.item.item_id for record in arrived if record.cold]
         ids = interleave(popular, fresh, every=FRESH_EVERY)
         points = self._index.fetch(ids)
         most = max(clicks.values(), default=0) or 1

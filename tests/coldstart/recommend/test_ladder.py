@@ -208,3 +208,48 @@ def test_lists_are_counted_by_strategy(store: ItemStore, index: ExactIndex) -> N
     telemetry = Telemetry()
     make(store, index, telemetry=telemetry).recommend(Request(limit=1))
     assert b'coldstart_recommendations_total{strategy="popular"} 1.0' in telemetry.exposition()
+
+
+class Away:
+    """A store or an index, every method of which fails while it is away."""
+
+    def __init__(self, there: object) -> None:
+        self.there, self.away = there, False
+
+    def __getattr__(self, name: str) -> object:
+        if self.away and name != "dim":
+            raise Unavailable("gone fishing", subject="toy")
+        return getattr(self.there, name)
+
+
+@pytest.mark.parametrize("request_", [Request(user_id="ann"), Request(clicked=("lungo",)), Request(limit=3)])
+def test_without_the_index_the_last_shelf_answers(store: ItemStore, index: ExactIndex, request_: Request) -> None:
+    stock(store, index)
+    hurt = Away(index)
+    shop = make(store, hurt)  # type: ignore[arg-type]
+    shelf = ids(shop.recommend(Request()))
+    hurt.away = True
+    answer = shop.recommend(request_)
+    unwanted = {"assam"} if request_.user_id else set(request_.clicked)
+    assert ids(answer) == [item_id for item_id in shelf if item_id not in unwanted][: request_.limit]
+    assert answer.strategy == "popular"
+    assert answer.degraded or request_.limit == 3  # the shelf alone was enough for the last
+
+
+def test_without_the_index_and_without_a_shelf_the_error_says_so(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    hurt = Away(index)
+    hurt.away = True
+    with pytest.raises(Unavailable, match="gone fishing"):
+        make(store, hurt).recommend(Request(user_id="ann"))  # type: ignore[arg-type]
+
+
+def test_without_the_store_a_list_is_made_from_training_alone(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    hurt = Away(store)
+    hurt.away = True
+    shop = make(hurt, index)  # type: ignore[arg-type]
+    answer = shop.recommend(Request(limit=2))
+    assert (ids(answer), answer.strategy, answer.degraded) == (["assam", "lungo"], "popular", True)
+    answer = shop.recommend(Request(user_id="ann", limit=2))
+    assert (ids(answer), answer.strategy, answer.degraded) == (["darjeeling", "new-tea"], "history", True)
