@@ -20,6 +20,7 @@ class Service:
     """A runtime and the threads that requests may take, apart for each kind of work: none can starve the others."""
 
     runtime: Runtime
+    lists: Permits
     reads: Permits
     writes: Permits
     sentences: Permits
@@ -32,7 +33,8 @@ class Service:
         threads = EMBEDDED_THREADS if embedded else REMOTE_THREADS
         return cls(
             runtime,
-            reads=Permits(threads, waiting=512),
+            lists=Permits(threads, waiting=512),
+            reads=Permits(threads, waiting=256),
             writes=Permits(threads, waiting=256),
             sentences=Permits(1, waiting=32),
         )

@@ -73,9 +73,17 @@ class Process:
         sizes = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", status, re.MULTILINE))
         return int(sizes["VmRSS"]) / 1024, int(sizes["VmHWM"]) / 1024
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._popen.send_signal(number)
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended by itself."""
+        return self._popen.wait(STOP_S)
+
     def freeze(self) -> None:
         """Stop it in the middle of whatever it does (SIGSTOP); only `kill` is of use afterwards."""
-        self._popen.send_signal(signal.SIGSTOP)
+        self.send(signal.SIGSTOP)
 
     def kill(self) -> None:
         """End it and its children without a warning (SIGKILL)."""

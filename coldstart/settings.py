@@ -29,6 +29,7 @@ class Settings(BaseModel):
     qdrant_api_key: str | None = Field(None, description="Key of the Qdrant server", repr=False)
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
+    drain_seconds: float = Field(0.0, ge=0, description="Go on so long after SIGTERM, not ready, before ending")
     embedded_worker: bool = Field(True, description="Encode inside the service process")
     encoder_runtime: Literal["auto", "torch", "onnx"] = Field("auto", description="torch, onnx, or what is there")
     threads: int = Field(1, ge=1, description="Threads of each encoder")

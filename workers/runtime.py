@@ -42,6 +42,7 @@ class Runtime:
     settings: Settings
     telemetry: Telemetry
     store: ItemStore
+    behaviour: Behaviour
     adapter: ServedAdapter
     encoder: BatchEncoder
     index: VectorIndex
@@ -106,18 +107,19 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         # A broker that is away must not keep the service from starting; the worker goes on looking for it.
         worker.start(wait=is_in_process(settings.broker_url))
         stack.callback(worker.stop)
+        behaviour = _behaviour(store, settings)
         recommender = Recommender(
             index=index,
             users=adapter,
-            store=_behaviour(store, settings),
+            store=behaviour,
             encode_preferences=models.embed_sentence,
             trained_clicks=adapter.clicks_by_item,
             adapter_version=adapter.version,
             telemetry=telemetry,
         )
         yield Runtime(
-            settings=settings, telemetry=telemetry, store=store, adapter=adapter, encoder=encoder, index=index,
-            recommender=recommender, ingestor=ingestor, relay=relay, worker=worker,
+            settings=settings, telemetry=telemetry, store=store, behaviour=behaviour, adapter=adapter, encoder=encoder,
+            index=index, recommender=recommender, ingestor=ingestor, relay=relay, worker=worker,
         )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
     import uvicorn
 
     from api.app import create_app
+    from api.draining import Server
     from coldstart.dataset import read_dataset
     from coldstart.telemetry import configure_logging
     from workers.runtime import open_runtime
@@ -62,14 +63,15 @@ def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
     configure_logging(settings.log_level)
     dataset = None if data is None else read_dataset(data)
     with open_runtime(settings) as runtime, loading(runtime, dataset):
+        app = create_app(settings, runtime)
         config = uvicorn.Config(
-            create_app(settings, runtime), http="httptools", access_log=False, log_config=None, server_header=False,
+            app, http="httptools", access_log=False, log_config=None, server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
         )  # fmt: skip
         host, port = listener.getsockname()[:2]
         address = f"[{host}]" if ":" in host else host
         print(f"coldstart is at http://{address}:{port} (reference: /docs). End it with Ctrl-C.", flush=True)
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config, app.state.readiness, drain_s=settings.drain_seconds).run(sockets=[listener])
 
 
 @contextmanager

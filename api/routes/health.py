@@ -27,7 +27,7 @@ async def ready(request: Request, service: ServiceDep) -> HealthView:
     """Only after a real item was encoded and a query answered; then while worker, database and index do their part."""
     readiness: Readiness = request.app.state.readiness
     readiness.require()
-    await service.reads.run(_answers, service.runtime)
+    await service.lists.run(_answers, service.runtime)
     return HealthView(status="ready")
 
 
@@ -49,7 +49,7 @@ def _answers(runtime: Runtime) -> None:
             "the worker has ended, so nothing new becomes retrievable",
             remedy="See the log for the reason and start the service again: what it accepted is kept",
         )
-    runtime.store.list_items(limit=1)
+    runtime.behaviour.list_items(limit=1)
     runtime.index.count()
 
 

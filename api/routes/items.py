@@ -57,7 +57,7 @@ async def list_items(
 @router.get("/{item_id:id}/similar", summary="Items like this one", responses=documented(404, 422, 503))
 async def similar(item_id: ItemId, service: ServiceDep, limit: ListLimit = 20) -> SimilarView:
     """By the cosine of their served vectors: alike in content and, for warm items, in who clicks them."""
-    rows = await service.reads.run(service.runtime.recommender.similar, item_id, limit)
+    rows = await service.lists.run(service.runtime.recommender.similar, item_id, limit)
     return SimilarView(rows=[RecommendationView.of(row) for row in rows])
 
 

@@ -36,7 +36,7 @@ async def recommend(body: RecommendationsBody, service: ServiceDep) -> Recommend
 
 async def _recommend(service: Service, request: Request) -> RecommendationList:
     """In a thread, also where it takes a millisecond: a database or an index that hangs must not hang the rest."""
-    permits = service.sentences if request.preferences else service.reads
+    permits = service.sentences if request.preferences else service.lists
     return await permits.run(service.runtime.recommender.recommend, request)
 
 
