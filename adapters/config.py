@@ -19,7 +19,7 @@ class AdapterConfig:
     hidden: int = 48  # width of each modality's projection
     gate_hidden: int = 16  # width of the gates' hidden layer
     residual_hidden: int = 96  # width of the residual's hidden layer
-    epochs: int = 30  # passes over the warm items; the best one on validation is kept
+    epochs: int = 30  # passes over the warm items; the best one on validation is kept, if clearly better than none
     patience: int = 3  # epochs without a gain after which training ends
     batch_items: int = 64  # warm items treated as cold in a step
     users_per_item: int = 4  # positive users drawn for each of them

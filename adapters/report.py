@@ -206,7 +206,7 @@ def _curve(evaluation: Evaluation) -> Section:
     return Section(
         "How the adapter learned",
         "NDCG@20 after each epoch, over the items held out as cold to tune on. Epoch 0 is the closed form that "
-        "training starts from; a later epoch is kept only where it is better.",
+        "training starts from; a later epoch is kept only where it is clearly better.",
         ("", "training loss", "validation NDCG@20", "kept"),
         tuple(rows),
         Lines("epoch", "cold NDCG@20", series),
