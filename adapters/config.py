@@ -21,7 +21,8 @@ class AdapterConfig:
     residual_hidden: int = 96  # width of the residual's hidden layer
     epochs: int = 30  # passes over the warm items; the best one on validation is kept, if clearly better than none
     patience: int = 3  # epochs without a gain after which training ends
-    batch_items: int = 64  # warm items treated as cold in a step
+    batch_items: int = 512  # warm items treated as cold in a step, at most
+    epoch_steps: int = 25  # of a small catalogue, which is taken in smaller batches
     users_per_item: int = 4  # positive users drawn for each of them
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2

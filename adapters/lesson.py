@@ -16,6 +16,8 @@ from coldstart.vectors import Mask, Matrix, Rows
 
 _SAMPLE = 1000
 """Users and items between which the deviation of the scores is measured."""
+_SMALLEST_BATCH = 32
+"""The items of a batch are each other's negatives."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Lesson:
     def batches(self) -> Iterator[Batch]:
         """Every usable item once, in random order, each with a few of its users."""
         per_item = self.config.users_per_item
-        for items in np.array_split(self.rng.permutation(self.rows), max(1, len(self.rows) // self.config.batch_items)):
+        batch = min(self.config.batch_items, max(_SMALLEST_BATCH, len(self.rows) // self.config.epoch_steps))
+        for items in np.array_split(self.rng.permutation(self.rows), max(1, len(self.rows) // batch)):
             starts, ends = self.by_item.indptr[items], self.by_item.indptr[items + 1]
             picks = starts[:, None] + (self.rng.random((len(items), per_item)) * (ends - starts)[:, None]).astype(int)
             users = self.by_item.indices[picks.ravel()].astype(np.int64)
