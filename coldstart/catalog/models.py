@@ -87,10 +87,22 @@ class EventColumns(TypedColumns):
     received_at: Named[float] = Column(Double)
 
 
+class ApiKeyColumns(TypedColumns):
+    """Keys of the HTTP interface, revoked ones too (`coldstart.access`)."""
+
+    key_id: Named[str] = Column(_WORD, primary_key=True)
+    digest: Named[bytes] = Column(LargeBinary)
+    scope: Named[str] = Column(_WORD)
+    name: Named[str] = Column(Text)
+    created_at: Named[float] = Column(Double)
+    revoked_at: Named[float | None] = Column(Double)
+
+
 media = Table("media", metadata, MediaColumns)
 items = Table("items", metadata, ItemColumns)
 outbox = Table("outbox", metadata, OutboxColumns)
 events = Table("events", metadata, EventColumns)
+api_keys = Table("api_keys", metadata, ApiKeyColumns)
 
 Index("ix_items_accepted_at", items.c.accepted_at, items.c.item_id)
 Index("ix_items_status", items.c.status, items.c.accepted_at, items.c.item_id)

@@ -16,6 +16,17 @@ _ADVISORY_LOCK = 5_221_094_713
 _THREADS = threading.Lock()  # Alembic keeps the migration under way in a global
 
 
+def open_database(url: str) -> Database:
+    """The database at a SQLAlchemy URL (SQLite or PostgreSQL), its tables the newest; for errors see `migrate`."""
+    database = Database(url)
+    try:
+        migrate(database)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
 def migrate(database: Database) -> None:
     """Apply what is missing, in one transaction; processes that open at once wait for each other.
 

@@ -20,7 +20,6 @@ from coldstart.catalog import (
     recovery,
     schema,
 )
-from coldstart.catalog.engine import Database
 from coldstart.catalog.models import items, media
 from coldstart.catalog.rows import RECORDS, record
 from coldstart.catalog.statements import chunks
@@ -40,13 +39,8 @@ class SqlItemStore:
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
-        self._database = Database(url)
+        self._database = schema.open_database(url)
         self._now = clock
-        try:
-            schema.migrate(self._database)
-        except BaseException:
-            self._database.close()
-            raise
 
     def accept(self, drafts: Sequence[Draft], *, priority: int = 0) -> list[Accepted | ColdstartError]:
         """See `ItemStore.accept`."""

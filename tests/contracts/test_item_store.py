@@ -7,21 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import count
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy import event, text
 
 from coldstart.catalog import Accepted, Claim, Draft, Embeddings, Encoded, ItemRecord, ItemStore, Stage, Status
 from coldstart.catalog.store import SqlItemStore
 from coldstart.entities import Event, Item
 from coldstart.errors import ColdstartError, Conflict, InvalidInput, NotFound
-from tests import servers
 
 LEASE_S = 60.0
 MAX_ATTEMPTS = 3
@@ -39,38 +36,6 @@ class Clock:
     def tick(self, seconds: float = 1.0) -> float:
         self.now += seconds
         return self.now
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Callable[[], str]]:
-    """Makes a new, empty schema (a tenth of the time of a database) and returns the URL that leads into it."""
-    numbers = count()
-    with servers.postgresql() as url:
-        engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-
-        def create() -> str:
-            name = f"catalog{next(numbers)}"
-            with engine.connect() as connection:
-                connection.execute(text(f"CREATE SCHEMA {name}"))
-            return f"{url}&options=-csearch_path%3D{name}"
-
-        yield create
-        engine.dispose()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
-    """Makes a new, empty database of either kind and returns its URL."""
-    if request.param == "postgresql":
-        create: Callable[[], str] = request.getfixturevalue("cluster")
-        return create
-    numbers = count()
-    return lambda: f"sqlite:///{tmp_path}/{next(numbers)}/catalog.sqlite3"
-
-
-@pytest.fixture
-def url(new_url: Callable[[], str]) -> str:
-    return new_url()
 
 
 @pytest.fixture
