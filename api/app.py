@@ -9,14 +9,18 @@ from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from api import console, problems
+from api import access, console, problems
+from api.access import Guard
 from api.dependencies import Service
 from api.headers import SecurityHeaders
+from api.keyring import Keyring
 from api.limits import BodyCap
 from api.metrics import RequestTiming, request_seconds
 from api.paths import EncodedPath
+from api.rates import open_buckets
 from api.readiness import Readiness
 from api.routes import dead_letters, docs, events, health, items, recommendations
+from coldstart.catalog.keys import KeyStore
 from coldstart.recommend import Request
 from coldstart.settings import Settings
 from workers.runtime import Runtime, open_runtime
@@ -40,6 +44,9 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         async with AsyncExitStack() as stack:
             opened = runtime or await _opened(stack, settings)
             app.state.service = Service.of(opened)
+            app.state.guard = Guard(
+                await _keyring(stack, settings), await stack.enter_async_context(open_buckets(settings))
+            )
             app.state.sample_users = list(opened.adapter.backbone.users.ids[:SAMPLE_USERS])
             opened.telemetry.registry.register(seconds)
             warming = asyncio.create_task(app.state.readiness.warm_up(opened.warm_up, lambda: _first_list(opened)))
@@ -51,6 +58,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         summary="Time to recommendable, in milliseconds",
         description=DESCRIPTION,
         version=_version(),
+        openapi_url=None,  # `docs` has it
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -58,6 +66,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     )
     app.state.readiness = Readiness()
     problems.install(app)
+    access.document(app)
     for module in (items, recommendations, events, dead_letters, health, docs, console):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=console.STATIC), name="static")
@@ -79,6 +88,18 @@ async def _opened(stack: AsyncExitStack, settings: Settings) -> Runtime:
 
     stack.push_async_callback(close)
     return runtime
+
+
+async def _keyring(stack: AsyncExitStack, settings: Settings) -> Keyring | None:
+    """The keys, followed until the stack is closed; ``None`` where they are not to be asked for."""
+    if not settings.require_keys:
+        return None
+    store = await to_thread.run_sync(KeyStore, settings.catalog_url)
+    stack.callback(store.close)
+    keyring = Keyring(store.list_keys)
+    await keyring.refresh()
+    stack.callback(asyncio.create_task(keyring.follow()).cancel)
+    return keyring
 
 
 def _first_list(runtime: Runtime) -> None:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from coldstart.errors import ColdstartError, Unavailable
+from coldstart.errors import ColdstartError, Forbidden, RateLimited, Unauthorized, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -167,9 +167,20 @@ def _remedy(error: Mapping[str, Any]) -> str | None:
     return remedy
 
 
+def _headers_of(error: ColdstartError) -> dict[str, str]:
+    match error:
+        case Unavailable() | RateLimited():
+            return {"Retry-After": str(error.retry_after_s)}
+        case Unauthorized():
+            return {"WWW-Authenticate": 'Bearer realm="coldstart"'}
+        case Forbidden():
+            return {"WWW-Authenticate": 'Bearer realm="coldstart", error="insufficient_scope"'}
+        case _:
+            return {}
+
+
 async def _on_ours(_: Request, error: ColdstartError) -> Response:
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
-    return problem_response(problem_of(error), headers)
+    return problem_response(problem_of(error), _headers_of(error))
 
 
 async def _on_invalid(_: Request, error: RequestValidationError) -> Response:

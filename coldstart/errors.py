@@ -32,6 +32,20 @@ class InvalidInput(ColdstartError):
     title = "Invalid input"
 
 
+class Unauthorized(ColdstartError):
+    """The request does not say who asks, or says it with a key that is not valid."""
+
+    status = 401
+    title = "Unauthorized"
+
+
+class Forbidden(ColdstartError):
+    """Who asks is known, and may not do this."""
+
+    status = 403
+    title = "Forbidden"
+
+
 class NotFound(ColdstartError):
     """Nothing is known under this id."""
 
@@ -52,6 +66,17 @@ class Unavailable(ColdstartError):
     status = 503
     title = "Unavailable"
     retry_after_s: ClassVar[int] = 1
+
+
+class RateLimited(ColdstartError):
+    """Who asks has asked too often."""
+
+    status = 429
+    title = "Rate limited"
+
+    def __init__(self, what: str, *, subject: str, retry_after_s: int) -> None:
+        super().__init__(what, subject=subject, remedy="Try again after the time in Retry-After, and ask less often")
+        self.retry_after_s = retry_after_s
 
 
 class MissingExtra(ColdstartError):

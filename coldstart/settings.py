@@ -30,6 +30,14 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
     drain_seconds: float = Field(0.0, ge=0, description="Go on so long after SIGTERM, not ready, before ending")
+    require_keys: bool = Field(True, description="Demand an API key once there is one; off only on loopback addresses")
+    rate_limit: float | None = Field(
+        None, gt=0, le=1e5, description="Requests a second of each key or address; none by default"
+    )
+    rate_burst: int = Field(20, ge=1, description="Requests that may come at once under rate_limit")
+    redis_url: str | None = Field(
+        None, description="Redis that processes count rates in; default the broker, where it is Redis"
+    )
     embedded_worker: bool = Field(True, description="Encode inside the service process")
     encoder_runtime: Literal["auto", "torch", "onnx"] = Field("auto", description="torch, onnx, or what is there")
     threads: int = Field(1, ge=1, description="Threads of each encoder")
@@ -50,6 +58,11 @@ class Settings(BaseModel):
     def catalog_url(self) -> str:
         """The database of items, events and outbox."""
         return self.database_url or f"sqlite:///{self.data_dir / 'catalog.sqlite3'}"
+
+    @property
+    def rates_url(self) -> str | None:
+        """The Redis in which processes count requests together; ``None`` where each counts its own."""
+        return self.redis_url or (self.broker_url if self.broker_url.startswith(("redis://", "rediss://")) else None)
 
     @property
     def adapter_dir(self) -> Path:

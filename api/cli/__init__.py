@@ -10,6 +10,7 @@ from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.evaluate import evaluate
 from api.cli.import_backbone import import_backbone
+from api.cli.keys import keys
 from api.cli.serve import serve
 from api.cli.train import train
 from api.cli.worker import worker
@@ -43,3 +44,4 @@ app = typer.Typer(
 for command in (demo, serve, worker, evaluate, import_backbone, doctor):
     app.command()(command)
 app.add_typer(train, name="train")
+app.add_typer(keys, name="keys")

@@ -20,7 +20,7 @@ from sqlalchemy import func, make_url, select
 from adapters.serving import ServedAdapter
 from coldstart.catalog import Status
 from coldstart.catalog.engine import Database
-from coldstart.catalog.models import items
+from coldstart.catalog.models import api_keys, items
 from coldstart.catalog.schema import alembic_config
 from coldstart.errors import ColdstartError, Conflict
 from coldstart.index import open_index_store
@@ -29,7 +29,7 @@ from workers.app import MEMORY, is_in_process, make_app
 from workers.models import models_of
 
 PACKAGES = ("coldstart-service", "fastapi", "celery", "sqlalchemy", "qdrant-edge-py", "onnxruntime", "torch")
-SECRETS = frozenset({"qdrant_api_key", "database_url", "broker_url", "qdrant_url"})
+SECRETS = frozenset({"qdrant_api_key", "database_url", "broker_url", "qdrant_url", "redis_url"})
 
 
 class State(StrEnum):
@@ -56,6 +56,7 @@ def examine(settings: Settings, sources: Mapping[str, str]) -> Iterator[Finding]
     yield Finding(State.OK, "settings", _described(settings, sources))
     yield _attempt("folder", lambda: _folder(settings.data_dir))
     yield _attempt("database", lambda: _database(settings))
+    yield _attempt("keys", lambda: _keys(settings))
     try:
         adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
     except ColdstartError as error:
@@ -131,6 +132,25 @@ def _database(settings: Settings) -> Finding:
         remedy = "Start the service: it brings the tables up to date"
         return Finding(State.WARN, "database", f"{name} has tables of version {stored}, this is {known}", remedy)
     return Finding(State.OK, "database", f"{name} answers, tables of version {stored}")
+
+
+def _keys(settings: Settings) -> Finding:
+    if not settings.require_keys:
+        return Finding(State.OK, "keys", "no key is asked for, as require_keys is off: for loopback addresses only")
+    if _database(settings).state is not State.OK:
+        return Finding(State.WARN, "keys", "there is no table of API keys yet", "It is made at the first start")
+    database = Database(settings.catalog_url)
+    try:
+        with database.read() as tx:
+            made, revoked = tx.execute(select(func.count(), func.count(api_keys.c.revoked_at))).one()
+    finally:
+        database.close()
+    if made == 0:
+        return Finding(State.OK, "keys", "there is no API key: everybody is served, on loopback addresses only")
+    if made == revoked:
+        remedy = "Make one with: coldstart keys create --scope admin"
+        return Finding(State.WARN, "keys", f"all API keys ({made}) are revoked: nobody is served", remedy)
+    return Finding(State.OK, "keys", f"{made - revoked} valid API keys, {revoked} revoked; every request needs one")
 
 
 def _index(settings: Settings, adapter: ServedAdapter) -> Finding:

@@ -32,12 +32,13 @@ def demo(
     Everything is written below the data folder, and what is there already is used again.
     """
     from api.cli.offline import console
-    from api.cli.serve import listen
+    from api.cli.serve import listen, refuse_strangers
     from coldstart.backbones import FrozenBackbone
     from coldstart.dataset import read_dataset
     from coldstart.splits import read_split
 
-    listen(settings.host, settings.port).close()  # what would be refused after minutes of work is refused now
+    with listen(settings.host, settings.port) as listener:  # what would be refused after minutes of work is refused now
+        refuse_strangers(listener, settings.model_copy(update={"require_keys": False}))
     started = time.perf_counter()
     shop = settings.data_dir / "sample-shop"
     _write_shop(shop)
@@ -51,6 +52,7 @@ def demo(
     arguments = [
         "serve", "--data-dir", str(settings.data_dir), "--host", settings.host, "--port", str(settings.port),
         "--threads", str(settings.threads), "--cache-dir", str(settings.cache_dir), "--log-level", "WARNING",
+        "--no-require-keys",
     ]  # fmt: skip
     service = subprocess.Popen([sys.executable, "-m", "api.cli", *arguments])  # noqa: S603 (our own command)
     try:

@@ -15,7 +15,7 @@ def doctor(
     sources: dict[str, str],
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON")] = False,
 ) -> None:
-    """Check versions, settings, database, adapter, index, encoders and broker; exit code 1 where something fails."""
+    """Check versions, settings, database, keys, adapter, index, encoders, broker; exit code 1 where something fails."""
     from dataclasses import asdict
 
     from api.cli.checks import State, examine

@@ -5,8 +5,9 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
@@ -33,6 +34,7 @@ Data = Annotated[
 def serve(settings: Settings, data: Data = None) -> None:
     """Serve recommendations over HTTP, encoding what is posted."""
     with suppress(KeyboardInterrupt), listen(settings.host, settings.port) as listener:
+        refuse_strangers(listener, settings)
         signal.signal(signal.SIGTERM, _interrupt)
         run(settings, listener, data)
 
@@ -48,6 +50,27 @@ def listen(host: str, port: int) -> socket.socket:
             subject=f"{host}:{port}",
             remedy="Stop what listens there, or choose another port with --port (0: any that is free)",
         ) from None
+
+
+def refuse_strangers(listener: socket.socket, settings: Settings) -> None:
+    """`Conflict` where others than this machine's own programs would be served without a key."""
+    host = listener.getsockname()[0]
+    if ip_address(host).is_loopback:
+        return
+    if not settings.require_keys:
+        raise Conflict(
+            "only a loopback address may be served without keys", subject=host,
+            remedy="Leave --host at 127.0.0.1, or serve with require_keys and a key of coldstart keys create",
+        )  # fmt: skip
+    from coldstart.catalog.keys import KeyStore
+
+    with closing(KeyStore(settings.catalog_url)) as store:
+        if all(key.revoked_at is not None for key in store.list_keys()):
+            raise Conflict(
+                "others can reach this address, and there is no API key to tell them apart", subject=host,
+                remedy="Make one with: coldstart keys create --scope admin (and this --data-dir or --database-url), "
+                "or leave --host at 127.0.0.1",
+            )  # fmt: skip
 
 
 def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:

@@ -10,6 +10,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
+from api.access import GuardedRoute, public
+
 STATIC = Path(__file__).with_name("static")
 """To be served under ``/static``."""
 
@@ -34,13 +36,15 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=GuardedRoute)
 _templates = Jinja2Templates(Path(__file__).with_name("templates"))
 _modules = sorted(path.name for path in STATIC.glob("*.js"))
 
 
 @router.get("/")
+@public
 async def page(request: Request) -> HTMLResponse:
-    """The page itself; everything on it that changes is fetched by its modules."""
-    context = {"modules": _modules, "users": getattr(request.app.state, "sample_users", [])}
+    """The page itself: everybody gets it. What it shows is fetched by its modules, with a key where one is needed."""
+    state = request.app.state
+    context = {"modules": _modules, "users": state.sample_users if state.guard.is_open else []}
     return _templates.TemplateResponse(request, "index.html", context, headers=HEADERS)

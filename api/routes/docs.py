@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
-router = APIRouter(include_in_schema=False)
+from api.access import GuardedRoute, public
+
+router = APIRouter(include_in_schema=False, route_class=GuardedRoute)
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -45,6 +47,7 @@ PAGE = """<!doctype html>
 {{ table(each.parameters) }}
 {% for title, schema in each.schemas %}<details><summary>{{ title }}</summary>
 {% if schema.example %}<pre>{{ schema.example }}</pre>{% endif %}{{ table(schema.fields) }}</details>{% endfor %}
+{% if each.scope %}<p class="quiet">Scope of the key: {{ each.scope }}</p>{% endif %}
 {% if each.problems %}<p class="quiet">Problems: {{ each.problems|join(", ") }}</p>{% endif %}
 </article>{% endfor %}{% endfor %}</main>
 </body>
@@ -70,6 +73,7 @@ _page = _environment.from_string(PAGE)
 
 
 @router.get("/docs")
+@public
 async def reference(request: Request) -> HTMLResponse:
     """The page."""
     openapi = request.app.openapi()
@@ -80,6 +84,13 @@ async def reference(request: Request) -> HTMLResponse:
     return HTMLResponse(_page.render(style=STYLE, info=openapi["info"], groups=groups), headers=HEADERS)
 
 
+@router.get("/openapi.json")
+@public
+async def openapi(request: Request) -> JSONResponse:
+    """The document itself."""
+    return JSONResponse(request.app.openapi())
+
+
 def _told(openapi: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     answers = operation["responses"]
     return {
@@ -87,6 +98,7 @@ def _told(openapi: dict[str, Any], path: str, method: str, operation: dict[str, 
         "path": path,
         "summary": operation["summary"],
         "description": operation.get("description", ""),
+        "scope": next((scope for each in operation.get("security", []) for scope in each["key"]), None),
         "parameters": [
             (each["name"], f"{each['in']}, {_kind(each['schema'])}", each.get("description", ""))
             for each in operation.get("parameters", [])

@@ -4,16 +4,18 @@ import time
 
 from fastapi import APIRouter
 
-from api.bodies import JsonRoute
+from api.access import GuardedRoute, needs
 from api.dependencies import ServiceDep
 from api.problems import documented
 from api.schemas import EventsBody, EventsView
+from coldstart.access import Scope
 from coldstart.entities import Event
 
-router = APIRouter(tags=["events"], route_class=JsonRoute)
+router = APIRouter(tags=["events"], route_class=GuardedRoute)
 
 
 @router.post("/events", status_code=202, summary="Record up to 1,000 events", responses=documented(413, 415, 422, 503))
+@needs(Scope.WRITE)
 async def record_events(body: EventsBody, service: ServiceDep) -> EventsView:
     """Committed when answered, all or none; the user's next list knows them. A repeated `event_id` changes nothing."""
     now = time.time()

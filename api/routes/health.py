@@ -4,25 +4,29 @@ from statistics import quantiles
 
 from fastapi import APIRouter, Request, Response
 
+from api.access import GuardedRoute, needs, public
 from api.dependencies import ServiceDep
 from api.problems import documented
 from api.readiness import Readiness
 from api.schemas import HealthView, StatusView, TimeToRecommendable
+from coldstart.access import Scope
 from coldstart.catalog import Status
 from coldstart.errors import Unavailable
 from workers.runtime import Runtime
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=GuardedRoute)
 NEWEST = 200
 
 
 @router.get("/health/live", summary="Whether the process answers")
+@public
 async def live() -> HealthView:
     """Looks at nothing else: a database that is away is no reason to restart this process."""
     return HealthView(status="alive")
 
 
 @router.get("/health/ready", summary="Whether requests can be answered", responses=documented(503))
+@public
 async def ready(request: Request, service: ServiceDep) -> HealthView:
     """Only after a real item was encoded and a query answered; then while worker, database and index do their part."""
     readiness: Readiness = request.app.state.readiness
@@ -32,12 +36,14 @@ async def ready(request: Request, service: ServiceDep) -> HealthView:
 
 
 @router.get("/status", summary="The service at a glance", responses=documented(503))
+@needs(Scope.READ)
 async def status(service: ServiceDep) -> StatusView:
     """Items by status, what is served, and the time to recommendable of the newest items."""
     return await service.reads.run(_status, service.runtime)
 
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+@needs(Scope.READ)
 async def metrics(service: ServiceDep) -> Response:
     """In Prometheus' text format."""
     return Response(service.runtime.telemetry.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")

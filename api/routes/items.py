@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.bodies import JsonRoute
+from api.access import GuardedRoute, needs
 from api.dependencies import ListLimit, PageLimit, PageOffset, ServiceDep
 from api.intake import accept, accept_batch
 from api.paths import ItemId
@@ -19,22 +19,25 @@ from api.schemas import (
     RecommendationView,
     SimilarView,
 )
+from coldstart.access import Scope
 from coldstart.catalog import Status
 from coldstart.encoders.media import sniff_media_type
 from coldstart.entities import ExternalId
 from coldstart.errors import NotFound
 from workers.runtime import Runtime
 
-router = APIRouter(prefix="/items", tags=["items"], route_class=JsonRoute)
+router = APIRouter(prefix="/items", tags=["items"], route_class=GuardedRoute)
 
 
 @router.put("/{item_id:id}", status_code=202, summary="Accept an item", responses=documented(409, 413, 415, 422, 503))
+@needs(Scope.WRITE)
 async def put_item(item_id: ItemId, body: ItemBody, service: ServiceDep) -> AcceptedView:
     """Committed when answered. It takes the place of what was sent before, and is retrievable within moments."""
     return AcceptedView.of(await service.writes.run(accept, service.runtime, item_id, body))
 
 
 @router.post("/batch", status_code=207, summary="Accept up to 1,000 items", responses=documented(413, 415, 422, 503))
+@needs(Scope.WRITE)
 async def put_batch(body: BatchBody, service: ServiceDep) -> BatchView:
     """Each item is accepted or refused by itself: look at every answer. What is accepted is committed."""
     answers = await service.writes.run(accept_batch, service.runtime, list(body.items))
@@ -43,6 +46,7 @@ async def put_batch(body: BatchBody, service: ServiceDep) -> BatchView:
 
 
 @router.get("", summary="List items, last accepted first", responses=documented(422, 503))
+@needs(Scope.READ)
 async def list_items(
     service: ServiceDep,
     limit: PageLimit = 48,
@@ -55,6 +59,7 @@ async def list_items(
 
 
 @router.get("/{item_id:id}/similar", summary="Items like this one", responses=documented(404, 422, 503))
+@needs(Scope.READ)
 async def similar(item_id: ItemId, service: ServiceDep, limit: ListLimit = 20) -> SimilarView:
     """By the cosine of their served vectors: alike in content and, for warm items, in who clicks them."""
     rows = await service.lists.run(service.runtime.recommender.similar, item_id, limit)
@@ -67,6 +72,7 @@ async def similar(item_id: ItemId, service: ServiceDep, limit: ListLimit = 20) -
     response_class=Response,
     responses={200: {"content": {"image/*": {}}}, 304: {}, **documented(404, 422, 503)},
 )
+@needs(Scope.READ)
 async def image(
     request: Request,
     item_id: ItemId,
@@ -86,12 +92,14 @@ async def image(
 
 
 @router.get("/{item_id:id}", summary="Where an item stands", responses=documented(404, 422, 503))
+@needs(Scope.READ)
 async def get_item(item_id: ItemId, service: ServiceDep) -> ItemView:
     """Its status, the time of each step, and what its vector was made of."""
     return ItemView.of(await service.reads.run(service.runtime.store.get, item_id))
 
 
 @router.delete("/{item_id:id}", status_code=202, summary="Delete an item", responses=documented(404, 422, 503))
+@needs(Scope.WRITE)
 async def delete_item(item_id: ItemId, service: ServiceDep) -> AcceptedView:
     """Committed when answered; gone from recommendations within moments, whatever was still on its way."""
     accepted = await service.writes.run(service.runtime.store.delete, item_id)

@@ -4,23 +4,26 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from api.bodies import JsonRoute
+from api.access import GuardedRoute, needs
 from api.dependencies import ListLimit, Service, ServiceDep
 from api.paths import UserId
 from api.problems import documented
 from api.schemas import Range, RecommendationsBody, RecommendationsView
+from coldstart.access import Scope
 from coldstart.recommend import RecommendationList, Request
 
-router = APIRouter(tags=["recommendations"], route_class=JsonRoute)
+router = APIRouter(tags=["recommendations"], route_class=GuardedRoute)
 
 
 @router.get("/users/{user_id:id}/recommendations", summary="Recommend to a user", responses=documented(422, 503))
+@needs(Scope.READ)
 async def for_user(user_id: UserId, service: ServiceDep, limit: ListLimit = 20) -> RecommendationsView:
     """From the user's history and recent events; a user nobody has heard of gets what is popular and new."""
     return RecommendationsView.of(await _recommend(service, Request(user_id=user_id, limit=limit)))
 
 
 @router.post("/recommendations", summary="Recommend from whatever is known", responses=documented(413, 415, 422, 503))
+@needs(Scope.READ)
 async def recommend(body: RecommendationsBody, service: ServiceDep) -> RecommendationsView:
     """What is known of the reader becomes one query; the answer names what it was made from."""
     request = Request(

@@ -227,3 +227,53 @@ def test_doctor_makes_nothing(shop: Shop, tmp_path: Path) -> None:
     findings = {finding["subject"]: finding for finding in json.loads(looked.stdout)}
     assert findings["index"]["state"] == "warn" and "no tables" in findings["index"]["what"]
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == before
+
+
+def test_a_key_is_shown_once_listed_and_revoked(tmp_path: Path) -> None:
+    there = ["--data-dir", str(tmp_path / "data")]
+    made = Run(app, ["keys", "create", "--scope", "write", "--name", "feed", *there])
+    token = made.stdout.strip()
+    assert made.exit_code == 0 and re.fullmatch("cs_[0-9a-f]{12}_[0-9a-f]{64}", token)
+    other = json.loads(Run(app, ["keys", "create", "--scope", "read", "--json", *there]).stdout)
+    assert other["key"].startswith(f"cs_{other['id']}_")
+    for listed in (Run(app, ["keys", "list", *there]), Run(app, ["keys", "list", "--json", *there])):
+        assert "feed" in listed.stdout and token.rpartition("_")[2] not in listed.output
+    assert Run(app, ["keys", "revoke", other["id"], *there]).exit_code == 0
+    rows = {row["id"]: row for row in json.loads(Run(app, ["keys", "list", "--json", *there]).stdout)}
+    assert [rows[key_id]["revoked_at"] is None for key_id in (token.split("_")[1], other["id"])] == [True, False]
+    unknown = Run(app, ["keys", "revoke", "nobody", *there])
+    assert unknown.exit_code == 2 and "coldstart keys list" in unknown.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 (refused)
+def test_strangers_are_not_served_without_a_key(host: str, tmp_path: Path) -> None:
+    there = ["--data-dir", str(tmp_path / "data"), "--port", "0"]
+    for command in (["serve"], ["serve", "--no-require-keys"], ["demo"]):
+        refused = Run(app, [*command, "--host", host, *there])
+        assert refused.exit_code == 2 and len(refused.stderr.splitlines()) == 1
+        assert "coldstart keys create" in refused.stderr and "127.0.0.1" in refused.stderr
+    key_id = json.loads(Run(app, ["keys", "create", "--scope", "read", "--json", *there[:2]]).stdout)["id"]
+    assert "holds no adapter" in Run(app, ["serve", "--host", host, *there]).stderr  # the next thing to be missed
+    assert "loopback" in Run(app, ["serve", "--no-require-keys", "--host", host, *there]).stderr
+    Run(app, ["keys", "revoke", key_id, *there[:2]])
+    assert "coldstart keys create" in Run(app, ["serve", "--host", host, *there]).stderr
+
+
+def test_a_running_service_knows_new_and_revoked_keys_within_moments(
+    shop: Shop, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    there = ["--data-dir", str(tmp_path / "data")]
+    with serving(shop, tmp_path / "data", "--log-level", "DEBUG") as (_, url):
+        assert httpx.get(f"{url}/status").status_code == 200
+        made = json.loads(Run(app, ["keys", "create", "--scope", "read", "--json", *there]).stdout)
+        headers = {"Authorization": f"Bearer {made['key']}"}
+        wait_until(lambda: httpx.get(f"{url}/status").status_code == 401, what="a key is asked for")
+        assert httpx.get(f"{url}/status", headers=headers).status_code == 200
+        assert httpx.delete(f"{url}/items/tea-0", headers=headers).status_code == 403
+        Run(app, ["keys", "revoke", made["id"], *there])
+        wait_until(lambda: httpx.get(f"{url}/status", headers=headers).status_code == 401, what="the key is refused")
+        looked = Run(app, ["doctor", "--json", *there, "--adapter", str(shop.artifact)]).stdout
+        assert {each["subject"]: each for each in json.loads(looked)}["keys"]["state"] == "warn"
+    with serving(shop, tmp_path / "data", "--no-require-keys") as (_, url):
+        assert httpx.get(f"{url}/status").status_code == 200
+    assert made["key"].rpartition("_")[2] not in capfd.readouterr().err

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from api.access import Guard
 from api.app import create_app
 from api.dependencies import Service
 from api.headers import SECURITY
@@ -165,6 +166,7 @@ def failing(error: Exception) -> Iterator[TestClient]:
     class Runtime:
         store, settings = Failing(), Settings()
 
+    app.state.guard = Guard()
     app.state.service = Service.of(Runtime())  # type: ignore[arg-type]
     yield TestClient(app, raise_server_exceptions=False)
 
