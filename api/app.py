@@ -97,7 +97,7 @@ async def _keyring(stack: AsyncExitStack, settings: Settings) -> Keyring | None:
     store = await to_thread.run_sync(KeyStore, settings.catalog_url)
     stack.callback(store.close)
     keyring = Keyring(store.list_keys)
-    await keyring.refresh()
+    await to_thread.run_sync(keyring.refresh)
     stack.callback(asyncio.create_task(keyring.follow()).cancel)
     return keyring
 

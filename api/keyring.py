@@ -38,16 +38,15 @@ class Keyring:
         key = self._keys.get(id_of(token) or "")
         return key if key is not None and key.matches(token) else None
 
-    async def refresh(self) -> None:
+    def refresh(self) -> None:
         """Read the keys."""
-        keys = await to_thread.run_sync(self._read, abandon_on_cancel=True)
-        self._keys = {key.key_id: key for key in keys}
+        self._keys = {key.key_id: key for key in self._read()}
 
     async def follow(self) -> None:
         """Refresh for as long as the process lives."""
         while True:
             await anyio.sleep(REFRESH_S)
             try:
-                await self.refresh()
+                await to_thread.run_sync(self.refresh, abandon_on_cancel=True)
             except Exception as error:  # whatever it is, the next look may succeed, and nobody else would look
                 _log.warning("API keys not read again: those known stay valid", extra={"error": str(error)})

@@ -11,8 +11,12 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from api.access import Guard
 from api.app import create_app
 from api.cli.serve import listen
+from api.keyring import Keyring
+from coldstart.access import Scope
+from coldstart.catalog.keys import KeyStore
 from coldstart.settings import Settings
 from tests.toyshop import Shop, make_shop
 from tests.workers.toy import wait_until
@@ -92,6 +96,35 @@ def put(http: httpx.Client) -> Callable[..., dict[str, Any]]:
         return follow(http, address, status)
 
     return put_and_follow
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[KeyStore]:
+    """Keys in a database of their own."""
+    store = KeyStore(f"sqlite:///{tmp_path}/keys.sqlite3")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def keyring(service: Running, store: KeyStore) -> Iterator[Keyring]:
+    """The running service asks for these keys; it knows them after a `refreshed`."""
+    before, keyring = service.app.state.guard, Keyring(store.list_keys)
+    service.app.state.guard = Guard(keyring)
+    yield keyring
+    service.app.state.guard = before
+
+
+@pytest.fixture
+def key(store: KeyStore, keyring: Keyring) -> Callable[[Scope], dict[str, str]]:
+    """Makes a key; the headers that carry it."""
+
+    def make(scope: Scope) -> dict[str, str]:
+        _, token = store.create(scope)
+        keyring.refresh()
+        return {"Authorization": f"Bearer {token}"}
+
+    return make
 
 
 def follow(http: httpx.Client, address: str, status: str) -> dict[str, Any]:

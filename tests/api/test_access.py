@@ -4,7 +4,6 @@ import http.client
 import logging
 from asyncio import Runner
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
@@ -17,7 +16,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import Message
 
 from api import keyring as keyrings
-from api.access import Guard, GuardedRoute
+from api.access import GuardedRoute
 from api.keyring import Keyring
 from coldstart.access import ApiKey, Scope
 from coldstart.catalog.keys import KeyStore
@@ -47,34 +46,6 @@ ACCESS = {
     "GET /dead-letters": READ,
     "POST /dead-letters/{item_id:id}/retry": ADMIN,
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[KeyStore]:
-    store = KeyStore(f"sqlite:///{tmp_path}/keys.sqlite3")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def keyring(service: Running, store: KeyStore) -> Iterator[Keyring]:
-    """The running service asks for these keys; it knows them after a `refreshed`."""
-    before, keyring = service.app.state.guard, Keyring(store.list_keys)
-    service.app.state.guard = Guard(keyring)
-    yield keyring
-    service.app.state.guard = before
-
-
-@pytest.fixture
-def key(store: KeyStore, keyring: Keyring) -> Callable[[Scope], dict[str, str]]:
-    """Makes a key; the headers that carry it."""
-
-    def make(scope: Scope) -> dict[str, str]:
-        _, token = store.create(scope)
-        anyio.run(keyring.refresh)
-        return {"Authorization": f"Bearer {token}"}
-
-    return make
 
 
 def routes_of(routes: list[BaseRoute]) -> Iterator[BaseRoute]:
@@ -142,10 +113,10 @@ def test_a_revoked_key_is_refused_and_does_not_open_the_service(
     assert http.get("/status").status_code == 200  # no key was ever made
     made, token = store.create(READ)
     headers = {"Authorization": f"Bearer {token}"}
-    anyio.run(keyring.refresh)
+    keyring.refresh()
     assert (http.get("/status").status_code, http.get("/status", headers=headers).status_code) == (401, 200)
     store.revoke(made.key_id)
-    anyio.run(keyring.refresh)
+    keyring.refresh()
     assert (http.get("/status").status_code, http.get("/status", headers=headers).status_code) == (401, 401)
 
 
@@ -166,7 +137,7 @@ def header_values(key_id: str) -> st.SearchStrategy[bytes]:
 
 def test_whatever_is_sent_as_a_key_is_401(service: Running, store: KeyStore, keyring: Keyring) -> None:
     made, _ = store.create(ADMIN)
-    anyio.run(keyring.refresh)
+    keyring.refresh()
     tried: list[bytes] = []
 
     async def status_of(value: bytes) -> int:
@@ -252,7 +223,7 @@ def test_a_database_that_is_away_leaves_the_keys_as_they_were(store: KeyStore, m
 
     async def scenario() -> None:
         keyring = Keyring(read)
-        await keyring.refresh()
+        keyring.refresh()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(keyring.follow)
             while len(reads) < 4:

@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, expect
 
 from api.console import POLICY
+from coldstart.access import Scope
 from tests.browser import chromium
 
 WIDE: ViewportSize = {"width": 1440, "height": 900}
@@ -34,9 +35,17 @@ def visit(browser: Browser, service_url: str) -> Iterator[Callable[..., Page]]:
     contexts: list[BrowserContext] = []
 
     def opened(
-        *, view: str = "", viewport: ViewportSize = WIDE, scheme: Literal["light", "dark"] = "light", expected: str = ""
+        *,
+        view: str = "",
+        viewport: ViewportSize = WIDE,
+        scheme: Literal["light", "dark"] = "light",
+        expected: str = "",
+        keys: Sequence[str] = (),
     ) -> Page:
-        """``expected``: a pattern of messages in the browser's console that the test brings about."""
+        """``expected``: a pattern of messages in the browser's console that the test brings about.
+
+        ``keys`` are typed one after the other when the page asks for a key.
+        """
 
         def on_console(message: ConsoleMessage) -> None:
             if not (expected and re.search(expected, message.text)):
@@ -50,6 +59,10 @@ def visit(browser: Browser, service_url: str) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
         page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
         page.goto(f"{service_url}/{view}")
+        for key in keys:
+            expect(page.get_by_label("API key", exact=True)).to_have_value("")
+            page.get_by_label("API key", exact=True).fill(key)
+            page.get_by_role("button", name="Use this key").click()
         expect(page.locator("#grid .card:not(.skeleton)").first).to_be_attached()
         return page
 
@@ -95,7 +108,7 @@ def test_page_is_served_under_a_strict_policy_and_is_small(service_url: str) -> 
     assert all(address.startswith("static/") or address == "docs" for address in addresses)
     parts = {address: httpx.get(f"{service_url}/{address}") for address in set(addresses) - {"docs"}}
     assert {part.status_code for part in parts.values()} == {200}
-    assert len(answer.content) + sum(len(part.content) for part in parts.values()) < 60_000
+    assert len(answer.content) + sum(len(part.content) for part in parts.values()) < 64_000
 
 
 def test_catalogue_shows_cards_with_pictures_and_the_service_figures(visit: Callable[..., Page]) -> None:
@@ -336,6 +349,41 @@ def width(page: Page) -> int:
     """How wide the page would like to be."""
     wanted: int = page.evaluate("document.documentElement.scrollWidth")
     return wanted
+
+
+def test_a_key_is_asked_for_kept_by_the_tab_and_sent_with_everything(
+    visit: Callable[..., Page], key: Callable[[Scope], dict[str, str]], picture: Path
+) -> None:
+    read, write = (key(scope)["Authorization"].removeprefix("Bearer ") for scope in (Scope.READ, Scope.WRITE))
+    wrong = f"{read[:-4]}0000"
+    page = visit(expected="401|403", keys=(wrong, read))
+    expect(page.locator("#figure-retrievable")).to_have_text(re.compile(r"^[\d,]+$"))
+    expect(page.locator("#grid .picture canvas").first).to_be_visible()
+    page.wait_for_function("document.querySelector('#grid .picture canvas').width === 480")
+    page.get_by_label("Title", exact=True).fill("Not with this key")
+    page.get_by_role("button", name="Post", exact=True).click()
+    expect(page.locator("#post-problem")).to_contain_text("needs write")
+    page.reload()
+    expect(page.locator("#grid .card:not(.skeleton)").first).to_be_attached()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    post(visit(expected="401", keys=(write,)), "With a key that may", picture)
+
+
+def test_whoever_gives_no_key_is_told_and_can_be_asked_again(
+    visit: Callable[..., Page], key: Callable[[Scope], dict[str, str]]
+) -> None:
+    token = key(Scope.READ)["Authorization"].removeprefix("Bearer ")
+    page = visit(expected="401", keys=(token,))
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    expect(page.get_by_role("dialog", name="This service asks for an API key")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#catalogue-problem")).to_contain_text("needs an API key")
+    page.get_by_role("button", name="Load more").click()
+    page.get_by_label("API key", exact=True).fill(token)
+    page.keyboard.press("Enter")
+    expect(page.locator("#grid .card:not(.skeleton)").first).to_be_attached()
+    expect(page.locator("#catalogue-problem")).to_be_empty()
 
 
 @pytest.mark.skipif(not AXE, reason="COLDSTART_TEST_AXE does not name an axe.min.js (npm install axe-core)")

@@ -224,7 +224,7 @@ def test_each_key_has_its_own_rate_and_guesses_share_their_address(
     store = KeyStore(f"sqlite:///{tmp_path}/keys.sqlite3")
     tokens = [store.create(Scope.READ)[1] for _ in range(2)]
     keyring = Keyring(store.list_keys)
-    asyncio.run(keyring.refresh())
+    keyring.refresh()
     store.close()
     limited(2, keyring)
 
