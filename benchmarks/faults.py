@@ -148,6 +148,7 @@ class Site:
         """Start again what has killed itself."""
         if not self.service.alive:
             self.sprung += 1
+            self.service.kill()  # it is dead; its client is not closed yet
             self.service = self._serve(armed=True)
         for worker in self.workers:
             if not worker.alive:
