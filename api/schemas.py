@@ -28,6 +28,7 @@ MAX_BATCH = 1000
 MAX_CLICKED = 1000
 MAX_EXCLUDED = 10_000
 MAX_ATTRIBUTES = 100
+MAX_WANTED = 1000
 INT64 = 2**63 - 1
 
 
@@ -71,7 +72,9 @@ Id = Annotated[
         json_schema_extra={"minLength": 1, "maxLength": MAX_ID_CHARACTERS},
     ),
 ]
-Words = Annotated[str, AfterValidator(_worded)]
+# Lengths are checked before the text is cleaned, which takes time in proportion to them.
+Title = Annotated[str, Field(max_length=2000), AfterValidator(_worded)]
+Sentence = Annotated[str, Field(max_length=10_000), AfterValidator(_worded)]
 Integer = Annotated[int, Field(ge=-INT64 - 1, le=INT64)]
 Scalar = Annotated[str, Field(max_length=20_000)] | bool | Integer | float
 Attribute = Annotated[
@@ -106,7 +109,7 @@ class ItemBody(Body):
         }
     )
 
-    title: Words = Field(max_length=2000)
+    title: Title
     text: str = Field("", max_length=100_000, description="Of a long text the first 256 tokens or so are looked at")
     image: str | None = Field(default=None, description="A picture: `data:image/...;base64,...` or an http(s) address")
     attributes: dict[Name, Attribute] = Field({}, max_length=MAX_ATTRIBUTES, description="To filter by, and to encode")
@@ -153,8 +156,11 @@ class Range(Body):
 
 
 Wanted = Annotated[
-    Scalar | list[Scalar] | Range,
-    _takes("text, a number, true, false, a list of these, or a range such as {'gte': 10, 'lt': 80}"),
+    Scalar | Annotated[list[Scalar], Field(max_length=MAX_WANTED)] | Range,
+    _takes(
+        f"text, a number, true, false, a list of at most {MAX_WANTED:,} of these, "
+        "or a range such as {'gte': 10, 'lt': 80}"
+    ),
 ]
 
 
@@ -175,7 +181,7 @@ class RecommendationsBody(Body):
 
     user_id: Id | None = None
     clicked: list[Id] = Field([], max_length=MAX_CLICKED, description="Items the reader has just looked at")
-    preferences: Words | None = Field(default=None, max_length=10_000, description="What they would like, in words")
+    preferences: Sentence | None = Field(default=None, description="What they would like, in words")
     limit: Limit = 20
     filter: dict[Annotated[Name, AfterValidator(_filter_path)], Wanted] = Field(
         {},

@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -10,12 +11,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 
 from api.access import Guard
 from api.app import create_app
 from api.dependencies import Service
 from api.headers import SECURITY
 from api.problems import problem_of
+from api.schemas import MAX_WANTED, Body, ItemBody, RecommendationsBody
 from coldstart.errors import Conflict, InvalidInput, MissingExtra, NotFound, Unavailable
 from coldstart.settings import Settings
 from tests.api.conftest import MAX_BODY, Running
@@ -197,3 +200,20 @@ def test_an_unavailable_part_is_a_503_with_a_time_to_come_back() -> None:
 def test_our_errors_keep_their_status_and_name(error: InvalidInput, kind: str, status: int) -> None:
     problem = problem_of(error)
     assert (problem.type, problem.status) == (f"urn:coldstart:{kind}", status)
+
+
+@pytest.mark.parametrize(("body", "field"), [(ItemBody, "title"), (RecommendationsBody, "preferences")])
+def test_a_text_is_measured_before_it_is_read(body: type[Body], field: str) -> None:
+    """Cleaning takes seconds for what a body may hold, on the event loop that everybody shares."""
+    started = time.process_time()
+    with pytest.raises(ValidationError, match="at most"):
+        body.model_validate({field: "é" * 10_000_000})
+    assert time.process_time() - started < 0.5
+
+
+def test_a_condition_names_few_values(http: httpx.Client) -> None:
+    def asked(values: int) -> httpx.Response:
+        return http.post("/recommendations", json={"filter": {"attributes.price": [*range(values)]}})
+
+    assert asked(MAX_WANTED).status_code == 200
+    assert asked(MAX_WANTED + 1).status_code == 422 and "at most 1,000" in asked(MAX_WANTED + 1).json()["detail"]

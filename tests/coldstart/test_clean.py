@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldstart.clean import PHRASE_CHARS, clean_text, compose_text
+from coldstart.clean import MAX_MARKS, PHRASE_CHARS, clean_text, compose_text
 from coldstart.entities import Attributes
 
-ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=80)  # surrogates and unassigned characters included
+CHARACTERS = st.characters(exclude_categories=[])  # surrogates and unassigned ones included
+MARKS = st.sampled_from("\u0301\u0316\u0344\u0345\u0f73\u1d165\u05b0").map(lambda mark: mark * 20)
+ANY_TEXT = st.lists(CHARACTERS | MARKS, max_size=80).map("".join)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,21 @@ def test_a_very_long_text_is_cut() -> None:
     started = time.process_time()
     assert clean_text("word\x00" * 400_000) == ("word " * 4000).strip()
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0316", "\u0316\u0301", "\u0344", "\u0301"])
+def test_marks_piled_on_a_letter_are_few_and_cost_little(marks: str) -> None:
+    """Sorted all together, as normalising does, a hundred thousand take 20 seconds."""
+    started = time.process_time()
+    cleaned = clean_text("Z" + marks * 100_000 + " ok", limit_chars=200_000)
+    assert time.process_time() - started < 5
+    assert cleaned.endswith(" ok") and len(cleaned) <= MAX_MARKS + 4
+    assert clean_text(cleaned) == cleaned
+
+
+def test_marks_that_a_language_needs_stay() -> None:
+    for word in ("Việt", "क्षत्रिय", "שָׁלוֹם", "Z" + "\u0316" * MAX_MARKS):
+        assert clean_text(word) == unicodedata.normalize("NFC", word)
 
 
 def test_the_title_comes_first_and_stands_alone_unchanged() -> None:
