@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import httpcore
 
@@ -20,6 +20,8 @@ Connector = Callable[[str, int, float], httpcore.NetworkStream]
 """IP address, port and timeout in seconds -> an open stream."""
 
 NAT64 = IPv6Network("64:ff9b::/96")
+# Of IANA's special registries, what Python 3.11 takes for public: relays of 6to4, documentation, segment routing.
+UNLISTED = (IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"), IPv6Network("5f00::/16"))
 
 
 def resolve(host: str, port: int) -> Sequence[str]:
@@ -41,6 +43,8 @@ def is_public(address: str) -> bool:
     ip: IPv4Address | IPv6Address = ip_address(address)
     if isinstance(ip, IPv6Address):
         ip = ip.ipv4_mapped or ip.sixtofour or (IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else ip)
+    if any(ip in network for network in UNLISTED):
+        return False
     # is_global alone lets multicast, site-local and the reserved ::/8 (there ::127.0.0.1) through; Teredo it refuses.
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or getattr(ip, "is_site_local", False))
 
