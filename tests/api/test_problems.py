@@ -4,8 +4,9 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -217,3 +218,18 @@ def test_a_condition_names_few_values(http: httpx.Client) -> None:
 
     assert asked(MAX_WANTED).status_code == 200
     assert asked(MAX_WANTED + 1).status_code == 422 and "at most 1,000" in asked(MAX_WANTED + 1).json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "wrap"),
+    [
+        ("/recommendations", lambda many: many),
+        ("/recommendations", lambda many: {"filter": many}),
+        ("/events", lambda many: {"events": [many]}),
+    ],
+)
+def test_what_is_wrong_a_thousand_times_is_one_error(
+    http: httpx.Client, path: str, wrap: Callable[[dict[str, int]], dict[str, Any]]
+) -> None:
+    problem = http.post(path, json=wrap({f"f{n}": n for n in range(10_000)})).json()
+    assert problem["status"] == 422 and len(problem["errors"]) == 1, problem
