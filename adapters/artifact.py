@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from scipy.sparse import csr_matrix
 
@@ -24,7 +23,7 @@ from adapters.folding import Folding
 from adapters.neighbours import Anchors
 from adapters.space import Adapter, Scales, Statistics
 from coldstart.backbones import FrozenBackbone
-from coldstart.errors import Conflict, NotFound
+from coldstart.errors import ColdstartError, Conflict, NotFound
 from coldstart.folder import current_folder, write_folder
 from coldstart.terms import BUCKETS
 from coldstart.vectors import rounded
@@ -130,7 +129,9 @@ def load_artifact(folder: Path, *, backbone: Path | None = None) -> Artifact:
             )
         adapter = _assemble(document, frozen, load(weights), load(contents))
         names = {name: EncoderName(**document["encoders"][name]) for name in ("text", "image")}
-    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+    except ColdstartError:
+        raise
+    except Exception as error:  # readers of foreign files fail with every kind of error
         raise _damaged(folder, CONFIG_FILE) from error
     return Artifact(adapter, names["text"], names["image"], version)
 
@@ -178,6 +179,7 @@ def _assemble(
     config = AdapterConfig(**document["config"])
     indptr, indices = contents["terms.indptr"], contents["terms.indices"]
     terms = csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(len(indptr) - 1, BUCKETS))
+    terms.check_format(full_check=True)  # scipy reads where an index points, be it within the matrix or not
     raw = Contents(
         contents["text"].astype(np.float32), contents["image"].astype(np.float32), contents["present"], terms
     )

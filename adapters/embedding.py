@@ -2,14 +2,12 @@
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from adapters.content import MODALITIES, Contents
 from coldstart.clean import compose_text
@@ -19,6 +17,7 @@ from coldstart.encoders.fetch import Fetcher
 from coldstart.encoders.media import decode_picture, read_picture
 from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, InvalidInput
+from coldstart.folder import write_file
 from coldstart.terms import count_terms
 from coldstart.vectors import Matrix, Vector, require_finite, rounded
 
@@ -142,10 +141,8 @@ class _Cache:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         keys = np.frombuffer(bytes.fromhex("".join(self.vectors)), np.uint8).reshape(len(self.vectors), 32)
-        descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".new")
-        os.close(descriptor)
-        save_file({"keys": keys, "vectors": np.stack(list(self.vectors.values())).astype(np.float16)}, temporary)
-        os.replace(temporary, self.path)
+        vectors = np.stack(list(self.vectors.values())).astype(np.float16)
+        write_file(self.path, save({"keys": keys, "vectors": vectors}))
 
     def through(
         self,

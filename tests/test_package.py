@@ -82,6 +82,27 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_in_the_packages_can_unpickle_or_run_code_of_a_model(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        assert not imported(path) & UNPICKLERS, path
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            said = {word.arg: ast.unparse(word.value) for word in call.keywords}
+            place = f"{path.relative_to(ROOT)}:{call.lineno}: {ast.unparse(call)}"
+            name = ast.unparse(call.func)
+            if name == "torch.load":
+                assert said.get("weights_only") == "True", place
+            if name in ("np.load", "numpy.load"):
+                assert said.get("allow_pickle") == "False", place
+            if name == "SentenceTransformer":
+                assert "'use_safetensors': True" in said.get("model_kwargs", ""), place
+            assert said.get("trust_remote_code", "False") == "False", place
+            assert name not in ("eval", "exec", "torch.jit.load", "torch.package.PackageImporter"), place
+
+
 def test_constraints_pin_everything_exactly() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from coldstart.backbones.frozen import FrozenBackbone
 from coldstart.backbones.sides import Side, fault, freeze
 from coldstart.dataset.reading import read_interactions
-from coldstart.dataset.tables import Source
+from coldstart.dataset.tables import Source, read_parquet
 from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, InvalidInput
 from coldstart.ids import IdMap
@@ -118,7 +118,7 @@ def _names(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> list[Extern
 def _from_parquet(path: Path) -> tuple[list[ExternalId] | None, NDArray[np.generic]]:
     import polars as pl
 
-    frame = pl.read_parquet(path)
+    frame = read_parquet(path)
     column = next((name for name in _ID_COLUMNS if name in frame.columns), None)
     found = None if column is None else [str(each) for each in frame[column].to_list()]
     if "vector" in frame.columns:

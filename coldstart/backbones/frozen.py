@@ -123,7 +123,7 @@ class FrozenBackbone:
         try:
             document = json.loads(text)
             found = document["format"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise _damaged(folder, f"{DOCUMENT_FILE} is not a backbone's description") from None
         if found != FORMAT:
             raise Conflict(
@@ -137,7 +137,7 @@ class FrozenBackbone:
             raise _damaged(folder, f"{WEIGHTS_FILE} is not the file that {DOCUMENT_FILE} describes")
         try:
             return _assemble(document, load(weights))
-        except (SafetensorError, KeyError, ValueError, InvalidInput) as error:
+        except (SafetensorError, KeyError, TypeError, ValueError, InvalidInput) as error:
             raise _damaged(folder, f"the tensors do not fit the ids ({error})") from None
 
     def _weights(self) -> bytes:
@@ -158,13 +158,15 @@ def _assemble(document: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) 
     users, items = IdMap(document["users"]), IdMap(document["items"])
     indptr, indices = tensors["clicks.indptr"], tensors["clicks.indices"]
     ones = np.ones(len(indices), dtype=np.float32)
+    clicks = csr_matrix((ones, indices, indptr), shape=(len(users), len(items)))
+    clicks.check_format(full_check=True)  # scipy reads where an index points, be it within the matrix or not
     return FrozenBackbone(
         kind=document["kind"],
         users=users,
         items=items,
         user_vectors=tensors["user_vectors"],
         item_vectors=tensors["item_vectors"],
-        clicks=csr_matrix((ones, indices, indptr), shape=(len(users), len(items))),
+        clicks=clicks,
         config=document["config"],
         extra={name.removeprefix("extra."): array for name, array in tensors.items() if name not in _OWN_TENSORS},
     )

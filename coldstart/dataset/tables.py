@@ -119,7 +119,7 @@ def _read_file(path: Path) -> Table:
         case ".csv":
             return _read_csv(path)
         case ".parquet":
-            return _read_parquet(path)
+            return _numbered(path.name, read_parquet(path), first=1)
         case ".jsonl":
             return _read_jsonl(path)
         case suffix:
@@ -174,12 +174,14 @@ def _csv_error(path: Path, error: Exception) -> InvalidInput:
     return InvalidInput(f"the file cannot be read: {error}", subject=path.name, remedy="Save it as CSV again")
 
 
-def _read_parquet(path: Path) -> Table:
+def read_parquet(path: Path) -> "pl.DataFrame":
+    """The frame in a parquet file; `InvalidInput` where it cannot be read."""
     import polars as pl
 
     try:
-        return _numbered(path.name, pl.read_parquet(path), first=1)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        return pl.read_parquet(path)
+    # On damaged bytes the native reader may also panic, which is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InvalidInput(
             f"the file is not readable as parquet: {error}", subject=path.name, remedy="Write it again, or give a csv"
         ) from None

@@ -1,10 +1,14 @@
+import hashlib
 import json
+import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import load, save
 
 from adapters.artifact import (
     CONFIG_FILE,
@@ -19,8 +23,11 @@ from adapters.config import AdapterConfig
 from adapters.fit import fit
 from adapters.folding import Folding
 from adapters.space import Scales
+from benchmarks.hostile import saving
 from coldstart.errors import Conflict, InvalidInput, NotFound
+from coldstart.terms import count_terms
 from tests.adapters.toy import World, make_world
+from tests.coldstart.encoders.toys import Canary
 
 ENCODERS = {"text": EncoderName("toy", "t1"), "image": EncoderName("toy", "i1")}
 CONFIG = AdapterConfig(neighbours=5, image_dim=8, content_dim=16)
@@ -87,6 +94,79 @@ def test_a_changed_byte_is_refused(folder: Path, name: str, flip: int) -> None:
     (folder / name).write_bytes(content)
     with pytest.raises(Conflict, match=f"{name} is damaged or altered"):
         load_artifact(folder)
+
+
+def rewritten(folder: Path, name: str, content: bytes) -> None:
+    """Put other content in a file and make every hash fit it, as whoever made the artifact could."""
+    (folder / name).write_bytes(content)
+    document = json.loads((folder / CONFIG_FILE).read_text())
+    del document["version"]
+    document["sha256"][name] = hashlib.sha256(content).hexdigest()
+    (folder / CONFIG_FILE).write_text(json.dumps({**document, "version": _version(document)}))
+
+
+def lying(header: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header
+
+
+@pytest.mark.parametrize("name", [WEIGHTS_FILE, CONTENTS_FILE])
+def test_tensors_that_are_none_are_refused_and_nothing_is_executed(folder: Path, tmp_path: Path, name: str) -> None:
+    torch_file = tmp_path / "weights.pt"
+    torch.save({"x": Canary(tmp_path / "executed")}, torch_file)
+    np.savez(tmp_path / "weights.npz", x=np.array([Canary(tmp_path / "executed")], dtype=object))
+    for content in (
+        pickle.dumps(Canary(tmp_path / "executed")),
+        torch_file.read_bytes(),
+        (tmp_path / "weights.npz").read_bytes(),
+        (2**62).to_bytes(8, "little") + b"{}",
+        lying(b'{"text":{"dtype":"F32","shape":[1000000000000,4],"data_offsets":[0,16000000000000]}}'),
+        lying(b'{"text":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}}'),
+        lying(b"[" * 10_000),
+        b"",
+    ):
+        rewritten(folder, name, content)
+        with pytest.raises(Conflict, match="is damaged or altered"):
+            load_artifact(folder)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "value"),
+    [
+        (CONTENTS_FILE, "terms.indices", 2**30),
+        (CONTENTS_FILE, "terms.indices", -5),
+        (CONTENTS_FILE, "terms.indptr", 2**30),
+        (WEIGHTS_FILE, "anchors.rows", 2**30),
+    ],
+)
+def test_indices_that_point_outside_are_refused(
+    world: World, tmp_path: Path, name: str, tensor: str, value: int
+) -> None:
+    """Sparse matrices are read by code that does not look where an index points."""
+    contents = replace(world.contents, terms=count_terms([{"colour": "red"}] * len(world.contents)))
+    world.backbone.save(tmp_path / "backbone")
+    folder = tmp_path / "adapter"
+    adapter = fit(world.backbone, contents, config=CONFIG)
+    save_artifact(adapter, folder, backbone_dir=tmp_path / "backbone", card="", **ENCODERS)
+    tensors = load((folder / name).read_bytes())
+    tensors[tensor] = np.full_like(tensors[tensor], value)
+    rewritten(folder, name, save(tensors))
+    with pytest.raises(Conflict, match="is damaged or altered"):
+        load_artifact(folder)
+
+
+@pytest.mark.parametrize("raw", [b"5", b"null", b'"x"', b"[]", b"{}", b"[" * 100_000, b'{"version": {}}', b"\xff"])
+def test_a_description_that_is_none_is_refused(folder: Path, raw: bytes) -> None:
+    (folder / CONFIG_FILE).write_bytes(raw)
+    with pytest.raises(Conflict, match=f"{CONFIG_FILE} is damaged or altered"):
+        load_artifact(folder)
+
+
+def test_a_process_killed_while_saving_leaves_the_old_or_the_new(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "backbone", tmp_path / "saved" / "backbone")
+    amid, broken = saving.attempt(folder, tmp_path / "saved" / "adapter", kills=20)
+    assert amid > 0  # some kills came in the middle of a save
+    assert broken == []
 
 
 def test_another_backbone_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import pickle
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from coldstart.dataset import Dataset, make_dataset, parse_time, read_dataset
 from coldstart.errors import InvalidInput
+from tests.coldstart.encoders.toys import Canary
 
 ITEMS = "item_id,title\n1,One\n2,Two\n"
 CLICKS = "user_id,item_id\na,1\nb,2\n"
@@ -253,3 +256,32 @@ def test_words_like_nan_among_words_are_words(folder: Folder) -> None:
 def test_a_folder_in_the_place_of_a_file_is_called_one(folder: Folder) -> None:
     with pytest.raises(InvalidInput, match="this is a folder"):
         make_dataset(folder(), folder() / "interactions.csv")
+
+
+def test_a_damaged_parquet_is_read_or_refused(folder: Folder) -> None:
+    """Its reader is native code that may also panic, with an error that `except Exception` does not catch."""
+    chance, refused = random.Random(0), 0  # noqa: S311
+    place = folder(items="")
+    pl.DataFrame({"item_id": ["1", "2"], "title": ["One", "Two"], "tags": [["a"], []]}).write_parquet(
+        place / "items.parquet"
+    )
+    whole = (place / "items.parquet").read_bytes()
+    for _ in range(200):
+        data = bytearray(whole)
+        for _ in range(chance.randint(1, 6)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        (place / "items.parquet").write_bytes(data)
+        try:
+            read_dataset(place)
+        except InvalidInput:
+            refused += 1
+    assert 0 < refused
+
+
+def test_nothing_is_unpickled(folder: Folder, tmp_path: Path) -> None:
+    for name in ("items__parquet", "items__jsonl", "items__csv"):
+        place = folder(items="", **{name: pickle.dumps(Canary(tmp_path / "executed"))})
+        with pytest.raises(InvalidInput, match=name.replace("__", r"\.")):
+            read_dataset(place)
+        (place / name.replace("__", ".")).unlink()
+    assert not (tmp_path / "executed").exists()

@@ -1,4 +1,6 @@
+import hashlib
 import json
+import pickle
 import random
 import shutil
 import signal
@@ -9,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 from scipy.sparse import csr_matrix
 
 from coldstart.backbones import FrozenBackbone
+from coldstart.backbones.frozen import _document_sha256
 from coldstart.errors import Conflict, InvalidInput, NotFound
 from coldstart.ids import IdMap
+from tests.coldstart.encoders.toys import Canary
 
 USERS, ITEMS = ("ann", "Łucja", "🦊"), ("x", "y")
 
@@ -100,6 +105,47 @@ def test_a_cut_file_is_refused(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-7])
     with pytest.raises(Conflict, match="damaged"):
         FrozenBackbone.load(tmp_path / "backbone")
+
+
+def rewritten(folder: Path, weights: bytes, **fields: object) -> None:
+    """Put other content in the files and make every hash fit it, as whoever made the backbone could."""
+    document = {**json.loads((folder / "backbone.json").read_text()), **fields}
+    del document["document_sha256"]
+    document["sha256"] = hashlib.sha256(weights).hexdigest()
+    document["document_sha256"] = _document_sha256(document)
+    (folder / "backbone.safetensors").write_bytes(weights)
+    (folder / "backbone.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("value", [2**30, -5])
+@pytest.mark.parametrize("name", ["clicks.indices", "clicks.indptr"])
+def test_indices_that_point_outside_are_refused(tmp_path: Path, name: str, value: int) -> None:
+    """Sparse matrices are read by code that does not look where an index points."""
+    make().save(tmp_path / "backbone")
+    tensors = load((tmp_path / "backbone" / "backbone.safetensors").read_bytes())
+    rewritten(tmp_path / "backbone", save({**tensors, name: np.full_like(tensors[name], value)}))
+    with pytest.raises(Conflict, match="damaged"):
+        FrozenBackbone.load(tmp_path / "backbone")
+
+
+@pytest.mark.parametrize("ids", [None, 5, [[1]], {}])
+def test_ids_that_are_none_are_refused(tmp_path: Path, ids: object) -> None:
+    make().save(tmp_path / "backbone")
+    rewritten(tmp_path / "backbone", (tmp_path / "backbone" / "backbone.safetensors").read_bytes(), users=ids)
+    with pytest.raises(Conflict, match="damaged"):
+        FrozenBackbone.load(tmp_path / "backbone")
+
+
+def test_weights_that_are_none_are_refused_and_nothing_is_executed(tmp_path: Path) -> None:
+    make().save(tmp_path / "backbone")
+    for content in (pickle.dumps(Canary(tmp_path / "executed")), (2**62).to_bytes(8, "little") + b"{}", b""):
+        rewritten(tmp_path / "backbone", content)
+        with pytest.raises(Conflict, match="damaged"):
+            FrozenBackbone.load(tmp_path / "backbone")
+    (tmp_path / "backbone" / "backbone.json").write_bytes(b"[" * 100_000)
+    with pytest.raises(Conflict, match="damaged"):
+        FrozenBackbone.load(tmp_path / "backbone")
+    assert not (tmp_path / "executed").exists()
 
 
 def test_a_later_format_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Text models by name: from a folder, from a package, from a hub that may not be there."""
 
+import json
 import pickle
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_pickled_weights_are_refused_unread(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Canary(tmp_path / "executed")))
     with pytest.raises(InvalidInput, match="safetensors"):
+        SentenceEncoder(str(folder))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_code_beside_the_weights_is_not_run(tmp_path: Path) -> None:
+    folder = make_text_model(tmp_path)
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')\nclass Evil: pass\n")
+    modules = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps([{**modules[0], "type": "evil.Evil"}, *modules[1:]]))
+    with pytest.raises(InvalidInput, match="trust_remote_code"):
         SentenceEncoder(str(folder))
     assert not (tmp_path / "executed").exists()
 
