@@ -60,3 +60,21 @@ def test_a_data_url_is_a_picture(reader: PictureReader) -> None:
 
 def test_no_picture_is_no_error(reader: PictureReader) -> None:
     assert reader.read_all([claim("a", None)]) == [(None, None)]
+
+
+def test_pictures_are_fetched_together_and_decoded_one_by_one(
+    reader: PictureReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight at the cap, decoded together, would take eight times the memory."""
+    alone, seen = threading.Lock(), []
+
+    def decode(data: bytes, **limits: object) -> str:
+        seen.append(alone.acquire(blocking=False))
+        threading.Event().wait(0.001)  # room for another thread to come in between
+        alone.release()
+        return "decoded"
+
+    monkeypatch.setattr("workers.pictures.decode_picture", decode)
+    names = [f"{n}.png" for n in range(FETCHES_AT_ONCE)]
+    reader.read_all([claim(name, f"http://pictures.example/{name}") for name in names])
+    assert seen == [True] * FETCHES_AT_ONCE
