@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, V
 
 from api.console import POLICY
 from coldstart.access import Scope
+from tests.api.conftest import follow
 from tests.browser import chromium
 
 WIDE: ViewportSize = {"width": 1440, "height": 900}
@@ -280,6 +282,95 @@ def test_nothing_that_an_item_says_is_run(visit: Callable[..., Page], http: http
     expect(page.locator("#grid .card-open").first).to_have_text(NASTY)
     assert page.evaluate("window.ran") is None
     assert page.locator("body script, body img[src=x], [onerror]").count() == 0
+
+
+PAYLOADS = [
+    "<script>window.ran=1</script>",
+    "<ScRiPt>window.ran=1</sCrIpT>",
+    "<script src=//127.0.0.1:1/x.js></script>",
+    "<scr<script>ipt>window.ran=1</scr</script>ipt>",
+    "</title><script>window.ran=1</script>",
+    "</textarea><script>window.ran=1</script>",
+    "</template><script>window.ran=1</script>",
+    "--><script>window.ran=1</script><!--",
+    "]]><script>window.ran=1</script>",
+    "<img src=x onerror=window.ran=1>",
+    "<img/src='x'/onerror='window.ran=1'>",
+    "<img src=`x` onerror=window.ran=1>",
+    '"><img src=x onerror=window.ran=1>',
+    "'><img src=x onerror=window.ran=1>",
+    "<image src=x onerror=window.ran=1>",
+    "<svg onload=window.ran=1>",
+    "<svg><script>window.ran=1</script></svg>",
+    "<svg><animate onbegin=window.ran=1 attributeName=x dur=1s>",
+    "<svg><use href='data:image/svg+xml,<svg id=x onload=window.ran=1>#x'/></svg>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=window.ran=1>",
+    "<body onload=window.ran=1>",
+    "<iframe src=javascript:window.parent.ran=1></iframe>",
+    "<iframe srcdoc='<script>parent.ran=1</script>'></iframe>",
+    "<object data=javascript:window.ran=1></object>",
+    "<embed src=javascript:window.ran=1>",
+    "<base href=//127.0.0.1:1/>",
+    "<meta http-equiv=refresh content='0;url=javascript:window.ran=1'>",
+    "<link rel=stylesheet href=//127.0.0.1:1/x.css>",
+    "<style>@import '//127.0.0.1:1/x.css';*{color:red}</style>",
+    "<div style='background:url(//127.0.0.1:1/x)'>x</div>",
+    "<a href=javascript:window.ran=1>x</a>",
+    "javascript:window.ran=1",
+    "data:text/html,<script>window.ran=1</script>",
+    "<form action=javascript:window.ran=1><button autofocus>x</button></form>",
+    "<input autofocus onfocus=window.ran=1>",
+    "<details open ontoggle=window.ran=1>x</details>",
+    "<video><source onerror=window.ran=1></video>",
+    "<audio src=x onerror=window.ran=1></audio>",
+    "<marquee onstart=window.ran=1>x</marquee>",
+    "<x contenteditable onfocus=window.ran=1 tabindex=1 id=x>x</x>",
+    "<noscript><p title='</noscript><img src=x onerror=window.ran=1>'>",
+    "<img src=x onerror=&#119;indow.ran=1>",
+    "&lt;script&gt;window.ran=1&lt;/script&gt;",
+    "\\u003cscript\\u003ewindow.ran=1\\u003c/script\\u003e",
+    "＜script＞window.ran=1＜/script＞",
+    "\u202e>tpircs/<1=nar.wodniw>tpircs<",
+    "{{constructor.constructor('window.ran=1')()}}",
+    "${window.ran=1}",
+    "<%= window.ran=1 %>",
+    "';window.ran=1;//",
+    '";window.ran=1;//',
+    "__proto__",
+    "constructor",
+]
+
+
+def test_no_payload_is_run_wherever_it_stands(visit: Callable[..., Page], http: httpx.Client) -> None:
+    items = [
+        {
+            "item_id": f"{payload} {n}",
+            "title": payload,
+            "text": payload,
+            "attributes": {payload: payload, "tags": [payload]},
+        }
+        for n, payload in enumerate(PAYLOADS)
+    ]
+    assert len(items) >= 50
+    assert http.post("/items/batch", json={"items": items}).json()["accepted"] == len(items)
+    for item in items:
+        follow(http, quote(item["item_id"], safe=""), "retrievable")
+    page = visit()
+    page.get_by_role("button", name="Load more").click()
+    expect(page.locator("#grid .card").nth(len(items))).to_be_attached()
+    shown = page.locator("#grid .card-open").all_text_contents()
+    for payload in PAYLOADS:
+        assert any(payload in title for title in shown), payload
+    for card in page.locator("#grid .card-open").all()[: len(items)]:
+        card.click()
+        expect(page.locator("#detail .facts")).to_be_visible()
+        page.keyboard.press("Escape")
+    assert page.evaluate("window.ran") is None
+    inside = "#grid, #detail"
+    strange = page.locator(inside).locator(
+        "script, iframe, object, embed, form, style, link, base, svg, math, [onerror]"
+    )
+    assert strange.count() == 0
 
 
 def test_browser_refuses_markup_and_foreign_code(visit: Callable[..., Page]) -> None:

@@ -94,7 +94,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     (tmp_path / "items.safetensors").write_bytes(pickle.dumps(Canary()))
     (tmp_path / "items.parquet").write_bytes(pickle.dumps(Canary()))
     for name in ("items.npz", "items.safetensors", "items.parquet"):
-        with pytest.raises(InvalidInput, match="cannot be read|not readable"):
+        with pytest.raises(InvalidInput, match=r"cannot be read|not readable"):
             read_vectors(tmp_path / name)
     assert not (tmp_path / "executed").exists()
 
