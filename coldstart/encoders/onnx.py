@@ -74,8 +74,8 @@ class OnnxTextEncoder:
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         self._session, card = _open(path, threads)
         self._inputs = [each.name for each in self._session.get_inputs()]
-        self._tokenizer: Tokenizer = Tokenizer.from_str(card["tokenizer"])
-        self._tokenizer.encode_special_tokens = True  # a "[SEP]" typed by a user is text
+        self.tokenizer: Tokenizer = Tokenizer.from_str(card["tokenizer"])
+        self.tokenizer.encode_special_tokens = True  # a "[SEP]" typed by a user is text
         self._prompt, self.fingerprint = card["prompt"], card["fingerprint"]
         self.dim = int(self._session.get_outputs()[0].shape[-1])
 
@@ -85,7 +85,7 @@ class OnnxTextEncoder:
         order = sorted(range(len(batch)), key=lambda row: len(batch[row]))
         for start in range(0, len(order), TEXT_BATCH):
             rows = order[start : start + TEXT_BATCH]
-            tokens = self._tokenizer.encode_batch([self._prompt + batch[row] for row in rows])
+            tokens = self.tokenizer.encode_batch([self._prompt + batch[row] for row in rows])
             columns = {
                 "input_ids": [each.ids for each in tokens],
                 "attention_mask": [each.attention_mask for each in tokens],

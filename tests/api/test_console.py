@@ -354,7 +354,7 @@ def test_no_payload_is_run_wherever_it_stands(visit: Callable[..., Page], http: 
     assert len(items) >= 50
     assert http.post("/items/batch", json={"items": items}).json()["accepted"] == len(items)
     for item in items:
-        follow(http, quote(item["item_id"], safe=""), "retrievable")
+        follow(http, quote(str(item["item_id"]), safe=""), "retrievable")
     page = visit()
     page.get_by_role("button", name="Load more").click()
     expect(page.locator("#grid .card").nth(len(items))).to_be_attached()
