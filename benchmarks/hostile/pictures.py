@@ -27,7 +27,7 @@ def good(side: int = 64, kind: str = "PNG", mode: str = "RGB", **options: object
 def hostile() -> list[Named]:
     """`HOSTILE` files; what the families leave open is noise behind the first bytes of a known kind."""
     made = [*_bombs(), *_chunks(), *_frames(), *_foreign(), *_cut(), *_exif(), *_odd(), *_malformed(), *_polyglots()]
-    chance = random.Random(0)  # noqa: S311
+    chance = random.Random(0)
     starts = (PNG, JPEG + b"\xe0", GIF, RIFF + b"\x40\x00\x00\x00WEBPVP8 ")
     noise = [(f"noise {n}", starts[n % 4] + chance.randbytes(60 + 31 * n)) for n in range(HOSTILE - len(made))]
     return made + noise
@@ -35,7 +35,7 @@ def hostile() -> list[Named]:
 
 def mutated(number: int, *, seed: int = 0) -> Iterator[Named]:
     """Valid files with bytes flipped, runs cut out or repeated, and the halves of two joined."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     originals = [good(96, kind) for kind in KINDS]
     for n in range(number):
         data = bytearray(originals[n % len(originals)])

@@ -22,7 +22,7 @@ LONGEST_S = 0.05
 def attempt(original: Path, folder: Path, kills: int, *, seed: int = 0) -> tuple[int, list[str]]:
     """Kill as often; how often the folder was in the middle of a change, and what was wrong with what was loaded."""
     whole = {_save(load_artifact(original), folder, patience) for patience in (1.0, 2.0)}
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     amid, broken = 0, []
     command = [sys.executable, "-m", "benchmarks.hostile.saving", str(original), str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as helper:

@@ -60,7 +60,7 @@ class Outcome:
 def texts(number: int, *, seed: int = 0) -> Iterator[str]:
     """The extremes, then random mixtures of all that Unicode has."""
     yield from EXTREMES[:number]
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     for _ in range(number - len(EXTREMES)):
         kinds = chance.sample(CHARACTERS, chance.randint(1, 3))  # of all at once, nearly every text would be refused
         yield "".join(chance.choice(kinds)(chance) for _ in range(chance.randint(1, 24)))

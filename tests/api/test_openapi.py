@@ -23,7 +23,18 @@ CONFIG = schemathesis.Config.from_dict(
         }
     }
 )
-SCHEMA = schemathesis.openapi.from_dict(create_app(Settings()).openapi(), config=CONFIG)
+
+
+def document() -> dict[str, Any]:
+    """The document of a service without keys, which is the one below: with them, the test of access asks."""
+    openapi = create_app(Settings()).openapi()
+    for operations in openapi["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
+    return openapi
+
+
+SCHEMA = schemathesis.openapi.from_dict(document(), config=CONFIG)
 
 
 @SCHEMA.parametrize()
