@@ -22,6 +22,7 @@ class Service:
     runtime: Runtime
     reads: Permits
     writes: Permits
+    deletes: Permits
     sentences: Permits
 
     @classmethod
@@ -34,6 +35,7 @@ class Service:
             runtime,
             reads=Permits(threads, waiting=512),
             writes=Permits(threads, waiting=256),
+            deletes=Permits(1, waiting=512),
             sentences=Permits(1, waiting=32),
         )
 

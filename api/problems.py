@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from coldstart.errors import ColdstartError, Unavailable
+from coldstart.errors import ColdstartError
 
 MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -56,7 +56,12 @@ class Problem(BaseModel):
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's entries for the problems that a route may answer with."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}} for status in statuses}
+    later = {"Retry-After": {"description": "Seconds until it is worth trying again", "schema": {"type": "integer"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
+        | ({"headers": later} if status in (429, 503) else {})
+        for status in statuses
+    }
 
 
 def problem_of(error: ColdstartError) -> Problem:
@@ -168,7 +173,7 @@ def _remedy(error: Mapping[str, Any]) -> str | None:
 
 
 async def _on_ours(_: Request, error: ColdstartError) -> Response:
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Unavailable) else None
+    headers = None if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     return problem_response(problem_of(error), headers)
 
 

@@ -34,6 +34,7 @@ class Settings(BaseModel):
     threads: int = Field(1, ge=1, description="Threads of each encoder")
     claim_batch: int = Field(32, ge=1, le=1000, description="Items claimed and encoded together")
     lease_seconds: float = Field(120.0, gt=0, description="How long a claimed item belongs to its worker")
+    max_backlog: int = Field(50_000, ge=1, description="Posted items that may wait; more are answered 429")
     max_attempts: int = Field(5, ge=1, description="Tries before an item is dead-lettered")
     relay_seconds: float = Field(1.0, gt=0, description="Pause between two looks for items left behind")
     max_body_bytes: int = Field(12_000_000, ge=1024, description="Largest request body")

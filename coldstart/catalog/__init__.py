@@ -205,6 +205,13 @@ class ItemStore(Protocol):
         """How many rows are due now."""
         ...
 
+    def backlog(self) -> int:
+        """How many posted items (those accepted with priority 0) are on their way to the index, due now or later.
+
+        Neither backfills, which wait for whatever is posted, nor tombstones, nor dead letters.
+        """
+        ...
+
     def retry_dead(self, item_id: ExternalId) -> Accepted:
         """Give a dead item a fresh set of attempts; `NotFound` where it is not dead."""
         ...

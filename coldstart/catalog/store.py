@@ -141,6 +141,11 @@ class SqlItemStore:
         with self._database.read() as tx:
             return delivering.due(tx, stage, now=self._now())
 
+    def backlog(self) -> int:
+        """See `ItemStore.backlog`."""
+        with self._database.read() as tx:
+            return delivering.backlog(tx)
+
     def retry_dead(self, item_id: ExternalId) -> Accepted:
         """See `ItemStore.retry_dead`."""
         with self._database.write(durable=True) as tx:

@@ -696,6 +696,30 @@ class TestAcceptEncoded:
         assert (store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (0, 1500)
 
 
+class TestBacklog:
+    def test_it_is_what_was_posted_and_has_not_arrived(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("b"), draft("c"))
+        assert store.backlog() == 3
+        deliver(store)
+        assert store.backlog() == 0
+
+    def test_rows_that_are_held_wait_for_a_retry_or_for_the_index_count(self, store: ItemStore) -> None:
+        accept(store, draft("retried"))
+        fail(store, claim(store))
+        accept(store, draft("encoded"))
+        encode_all(store, claim(store))
+        accept(store, draft("held"))
+        assert ids(claim(store)) == ["held"]
+        assert (store.backlog(), store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (3, 0, 1)
+
+    def test_backfills_tombstones_and_dead_letters_do_not(self, store: ItemStore) -> None:
+        accept(store, draft("gone"), draft("dead"))
+        store.delete("gone")
+        store.fail({"dead": 1}, "bad", retry_in_s=0, max_attempts=0)
+        accept(store, draft("filled in"), priority=-1)
+        assert (store.get("dead").status, store.backlog()) == (Status.DEAD, 0)
+
+
 class TestRequeue:
     def test_an_index_is_owed_what_it_lost_and_the_deletes_that_it_missed(self, store: ItemStore) -> None:
         accept(store, draft("a"), draft("gone"))
