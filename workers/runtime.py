@@ -23,6 +23,7 @@ from workers.encoding import BatchEncoder
 from workers.ingest import Ingestor
 from workers.models import models_of
 from workers.pictures import PictureReader
+from workers.reconcile import Nightly, Reconciled, reconcile
 from workers.relay import Relay
 from workers.seeding import Seeded, seed
 from workers.tasks import register, wake
@@ -109,6 +110,13 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         # A broker that is away must not keep the service from starting; the worker goes on looking for it.
         worker.start(wait=is_in_process(settings.broker_url))
         stack.callback(worker.stop)
+
+        def compare(stopping: Callable[[], bool]) -> Reconciled:
+            return reconcile(store, index, adapter_version=adapter.version, stopping=stopping)
+
+        nightly = Nightly(compare, every_s=settings.reconcile_seconds)
+        nightly.start()
+        stack.callback(nightly.stop)
         recommender = Recommender(
             index=index,
             users=adapter,

@@ -111,6 +111,15 @@ class Claim:
     vector: Vector | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the index should hold of an item of which nothing is owed; ``vector`` [D] is ``None`` for a deleted one."""
+
+    item_id: ExternalId
+    version: int
+    vector: Vector | None
+
+
 class ItemStore(Protocol):
     """Items, versions, outbox and events of one deployment. Every method is one transaction and thread-safe.
 
@@ -221,6 +230,28 @@ class ItemStore(Protocol):
 
         `Stage.ENCODE`: items that another adapter version encoded. `Stage.INDEX`: retrievable items of this version,
         and, before everything, the tombstones of deleted ones.
+        """
+        ...
+
+    def settled(self, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
+        """A page of the items that are retrievable by this adapter's vectors, or deleted, and of which nothing is owed.
+
+        In the database's own order of ids, from the one ``after`` on (``None``: from the first).
+        """
+        ...
+
+    def owe_again(self, versions: Mapping[ExternalId, int], *, held: Mapping[ExternalId, int]) -> list[ExternalId]:
+        """Owe to the index once more what of the items is settled at these versions still; returns their ids.
+
+        Where the index holds a version as new as that, named in ``held``, the item gets the one after: an index refuses
+        what is not newer.
+        """
+        ...
+
+    def disown(self, held: Mapping[ExternalId, int]) -> list[ExternalId]:
+        """Take in as deleted those items that only an index knows, at these versions, so that their tombstones are due.
+
+        Items that the catalogue knows stay as they are. Returns the ids of the others.
         """
         ...
 

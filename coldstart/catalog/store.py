@@ -12,11 +12,13 @@ from coldstart.catalog import (
     Draft,
     Encoded,
     ItemRecord,
+    Settled,
     Stage,
     Status,
     accepting,
     behaviour,
     delivering,
+    reconciling,
     recovery,
     schema,
 )
@@ -155,6 +157,21 @@ class SqlItemStore:
         """See `ItemStore.requeue`."""
         with self._database.write() as tx:
             return recovery.requeue(tx, stage, adapter_version=adapter_version, now=self._now())
+
+    def settled(self, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
+        """See `ItemStore.settled`."""
+        with self._database.read() as tx:
+            return reconciling.settled(tx, adapter_version=adapter_version, after=after, limit=limit)
+
+    def owe_again(self, versions: Mapping[ExternalId, int], *, held: Mapping[ExternalId, int]) -> list[ExternalId]:
+        """See `ItemStore.owe_again`."""
+        with self._database.write() as tx:
+            return reconciling.owe_again(tx, versions, held=held, now=self._now())
+
+    def disown(self, held: Mapping[ExternalId, int]) -> list[ExternalId]:
+        """See `ItemStore.disown`."""
+        with self._database.write() as tx:
+            return reconciling.disown(tx, held, now=self._now())
 
     def record_events(self, events: Sequence[Event]) -> int:
         """See `ItemStore.record_events`."""

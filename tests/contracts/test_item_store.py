@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import create_engine, event, make_url, text
 
-from coldstart.catalog import Accepted, Claim, Draft, Embeddings, Encoded, ItemRecord, ItemStore, Stage, Status
+from coldstart.catalog import Accepted, Claim, Draft, Embeddings, Encoded, ItemRecord, ItemStore, Settled, Stage, Status
 from coldstart.catalog.store import SqlItemStore
 from coldstart.entities import Event, Item
 from coldstart.errors import ColdstartError, Conflict, InvalidInput, NotFound
@@ -718,6 +718,76 @@ class TestBacklog:
         store.fail({"dead": 1}, "bad", retry_in_s=0, max_attempts=0)
         accept(store, draft("filled in"), priority=-1)
         assert (store.get("dead").status, store.backlog()) == (Status.DEAD, 0)
+
+
+class TestReconciling:
+    def settled(self, store: ItemStore, after: str | None = None, limit: int = 100) -> dict[str, int]:
+        page = store.settled(adapter_version="adapter-1", after=after, limit=limit)
+        return {each.item_id: each.version for each in page}
+
+    def test_what_owes_nothing_is_settled(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("gone"), draft("dead"))
+        deliver(store)
+        store.delete("gone")
+        assert self.settled(store) == {"a": 1, "dead": 1}  # the tombstone is due
+        deliver(store)
+        accept(store, draft("dead"), draft("new"))
+        store.fail({"dead": 2}, "bad", retry_in_s=0, max_attempts=0)
+        assert self.settled(store) == {"a": 1, "gone": 2}
+        assert store.settled(adapter_version="adapter-2", after=None, limit=9) == [Settled("gone", 2, None)]
+        [a] = store.settled(adapter_version="adapter-1", after=None, limit=1)
+        assert a.vector is not None and a.vector.tolist() == [1.0, 2.0]
+
+    def test_pages_tell_every_item_once(self, store: ItemStore) -> None:
+        ids = [f"{letter}{n}" for letter in ("a", "B", "\u00c5", "-", "🎬") for n in range(5)]
+        accept(store, *map(draft, ids))
+        deliver(store)
+        told: list[str] = []
+        while page := self.settled(store, after=told[-1] if told else None, limit=4):
+            told += page
+        assert sorted(told) == sorted(ids)
+
+    def test_it_is_owed_again_behind_what_is_posted_and_a_tombstone_before(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("gone"))
+        deliver(store)
+        first = store.get("a")
+        store.delete("gone")
+        deliver(store)
+        assert store.owe_again({"a": 1, "gone": 2, "unknown": 1}, held={}) == ["a", "gone"]
+        assert [versions(claim(store, Stage.INDEX, limit=1)) for _ in range(3)] == [{"gone": 2}, {"a": 1}, {}]
+        store.done({"a": 1, "gone": 2})
+        assert (store.get("a"), store.get("gone").status) == (first, Status.DELETED)
+
+    @pytest.mark.parametrize(("held", "version"), [(1, 3), (3, 4), (8, 9)])
+    def test_what_the_index_holds_as_new_is_passed(self, store: ItemStore, held: int, version: int) -> None:
+        for _ in range(3):
+            accept(store, draft("a"))
+        deliver(store)
+        assert store.owe_again({"a": 3}, held={"a": held}) == ["a"]
+        assert (store.get("a").version, versions(claim(store, Stage.INDEX))) == (version, {"a": version})
+        store.done({"a": version})
+        assert accept(store, draft("a"))[0].version == version + 1
+
+    def test_what_changed_meanwhile_is_left_alone(self, store: ItemStore) -> None:
+        accept(store, draft("put"), draft("deleted"), draft("owed"), draft("dead"))
+        deliver(store)
+        accept(store, draft("put"))
+        store.delete("deleted")
+        assert store.owe_again({"owed": 1}, held={}) == ["owed"]
+        accept(store, draft("dead"))
+        store.fail({"dead": 2}, "bad", retry_in_s=0, max_attempts=0)
+        assert store.owe_again({"put": 1, "deleted": 1, "owed": 1, "dead": 2}, held={}) == []
+        assert store.owe_again({"put": 2, "deleted": 2}, held={}) == []
+        assert store.owe_again({}, held={}) == []
+
+    def test_strangers_are_taken_in_as_deleted(self, store: ItemStore) -> None:
+        accept(store, draft("known"))
+        assert store.disown({"stranger": 4, "known": 9}) == ["stranger"]
+        assert (store.get("stranger").status, store.get("known").version) == (Status.DELETED, 1)
+        assert versions(claim(store, Stage.INDEX)) == {"stranger": 5}
+        store.done({"stranger": 5})
+        assert accept(store, draft("stranger"))[0].version == 6
+        assert store.disown({}) == []
 
 
 class TestRequeue:
