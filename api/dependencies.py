@@ -1,6 +1,6 @@
 """What routes are given: the running service, and permits for work that waits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
@@ -24,6 +24,8 @@ class Service:
     writes: Permits
     deletes: Permits
     sentences: Permits
+    in_flight: set[str] = field(default_factory=set)
+    """Keys of requests that are being answered (`api.idempotency`)."""
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Service":

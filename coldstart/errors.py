@@ -48,6 +48,13 @@ class Conflict(ColdstartError):
     title = "Conflict"
 
 
+class InFlight(Conflict):
+    """The same request is being answered already."""
+
+    title = "In flight"
+    retry_after_s = 1
+
+
 class Unavailable(ColdstartError):
     """A part that the answer needs is missing, starting or overloaded."""
 

@@ -54,6 +54,18 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """A request that is to take effect once, however often it is sent: its caller's key, and a digest of what it asks.
+
+    The answer is kept for a day. Until then the key gets it again and nothing is changed, whether it was a promise or a
+    refusal; `InvalidInput` where the key came with another request, `InFlight` where its first one is under way.
+    """
+
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Embeddings:
     """What an item's content became: embeddings before the adapter (float16 at rest), ``None`` for what is missing."""
 
@@ -126,7 +138,9 @@ class ItemStore(Protocol):
     What comes from outside (drafts, events, ids to look up) may be of any number; claims and reports are of hundreds.
     """
 
-    def accept(self, drafts: Sequence[Draft], *, priority: int = 0) -> list[Accepted | ColdstartError]:
+    def accept(
+        self, drafts: Sequence[Draft], *, priority: int = 0, once: Once | None = None
+    ) -> list[Accepted | ColdstartError]:
         """Commit each draft at its item's next version, due for encoding; answers in the order given.
 
         A higher ``priority`` is claimed first (fresh items 0, backfills -1). A draft whose ``source_version`` is not
@@ -145,7 +159,7 @@ class ItemStore(Protocol):
         """
         ...
 
-    def delete(self, item_id: ExternalId) -> Accepted:
+    def delete(self, item_id: ExternalId, *, once: Once | None = None) -> Accepted:
         """Mark the item deleted at its next version, its tombstone due for the index; `NotFound` if it is unknown.
 
         The index must drop it before anything else is indexed, so a tombstone has priority 1.

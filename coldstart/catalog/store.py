@@ -12,6 +12,7 @@ from coldstart.catalog import (
     Draft,
     Encoded,
     ItemRecord,
+    Once,
     Settled,
     Stage,
     Status,
@@ -20,6 +21,7 @@ from coldstart.catalog import (
     delivering,
     reconciling,
     recovery,
+    repeating,
     schema,
 )
 from coldstart.catalog.engine import Database
@@ -50,10 +52,15 @@ class SqlItemStore:
             self._database.close()
             raise
 
-    def accept(self, drafts: Sequence[Draft], *, priority: int = 0) -> list[Accepted | ColdstartError]:
+    def accept(
+        self, drafts: Sequence[Draft], *, priority: int = 0, once: Once | None = None
+    ) -> list[Accepted | ColdstartError]:
         """See `ItemStore.accept`."""
         with self._database.write(durable=True) as tx:
-            return accepting.accept(tx, drafts, priority=priority, now=self._now())
+            now = self._now()
+            return repeating.answered(
+                tx, once, lambda: accepting.accept(tx, drafts, priority=priority, now=now), now=now
+            )
 
     def accept_encoded(
         self, pairs: Sequence[tuple[Draft, Encoded]], *, priority: int = 0
@@ -71,10 +78,14 @@ class SqlItemStore:
                 delivering.encoded(tx, part, lease_s=None, now=now)
             return answers
 
-    def delete(self, item_id: ExternalId) -> Accepted:
+    def delete(self, item_id: ExternalId, *, once: Once | None = None) -> Accepted:
         """See `ItemStore.delete`."""
         with self._database.write(durable=True) as tx:
-            return accepting.remove(tx, item_id, now=self._now())
+            now = self._now()
+            [answer] = repeating.answered(tx, once, lambda: [accepting.remove(tx, item_id, now=now)], now=now)
+        if not isinstance(answer, Accepted):
+            raise answer
+        return answer
 
     def get(self, item_id: ExternalId) -> ItemRecord:
         """See `ItemStore.get`."""

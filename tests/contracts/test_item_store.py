@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -16,11 +17,26 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy.exc import IntegrityError
 
-from coldstart.catalog import Accepted, Claim, Draft, Embeddings, Encoded, ItemRecord, ItemStore, Settled, Stage, Status
+from coldstart.catalog import (
+    Accepted,
+    Claim,
+    Draft,
+    Embeddings,
+    Encoded,
+    ItemRecord,
+    ItemStore,
+    Once,
+    Settled,
+    Stage,
+    Status,
+    repeating,
+)
+from coldstart.catalog.repeating import KEPT_S
 from coldstart.catalog.store import SqlItemStore
 from coldstart.entities import Event, Item
-from coldstart.errors import ColdstartError, Conflict, InvalidInput, NotFound
+from coldstart.errors import ColdstartError, Conflict, InFlight, InvalidInput, NotFound
 from tests import servers
 
 LEASE_S = 60.0
@@ -694,6 +710,95 @@ class TestAcceptEncoded:
         pairs = [(draft(f"{n}"), encode(ItemRecord(Item(f"{n}", "t"), 0, Status.PENDING, 0.0))) for n in range(1500)]
         assert len(store.accept_encoded(pairs, priority=-1)) == 1500
         assert (store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (0, 1500)
+
+
+class TestOnce:
+    ONCE = Once("key-1", "put a")
+
+    def test_what_is_sent_again_changes_nothing_and_is_answered_as_before(self, store: ItemStore, clock: Clock) -> None:
+        drafts = [draft("a"), Draft(Item("b", "x", "\0")), draft("c", source_version=3)]
+        first = store.accept(drafts, once=self.ONCE)
+        clock.tick()
+        again = store.accept(drafts, once=self.ONCE)
+        assert [each for each in again if isinstance(each, Accepted)] == [first[0], first[2]]
+        assert (type(again[1]), str(again[1])) == (InvalidInput, str(first[1]))
+        assert (store.get("a").version, store.get("a").accepted_at) == (1, clock.now - 1)
+        assert accept(store, draft("a"))[0].version == 2  # without a key it is a request of its own
+
+    def test_a_refusal_is_answered_again_though_it_would_not_be_refused_any_more(self, store: ItemStore) -> None:
+        accept(store, draft("a", source_version=5))
+        late = [draft("a", source_version=4)]
+        assert isinstance(store.accept(late, once=self.ONCE)[0], Conflict)
+        with pytest.raises(NotFound):
+            store.delete("b", once=Once("key-2", "delete b"))
+        accept(store, draft("b"))
+        with pytest.raises(NotFound):
+            store.delete("b", once=Once("key-2", "delete b"))
+        assert isinstance(store.accept(late, once=self.ONCE)[0], Conflict)
+        assert (store.get("a").version, store.get("b").version) == (1, 1)
+
+    def test_a_delete_sent_again_does_not_delete_what_came_after_it(self, store: ItemStore) -> None:
+        accept(store, draft("a"))
+        once = Once("key-2", "delete a")
+        deleted = store.delete("a", once=once)
+        accept(store, draft("a"))
+        assert store.delete("a", once=once) == deleted
+        assert (store.get("a").version, store.get("a").status) == (3, Status.PENDING)
+
+    def test_a_key_belongs_to_one_request(self, store: ItemStore) -> None:
+        store.accept([draft("a")], once=self.ONCE)
+        with pytest.raises(InvalidInput, match="key-1"):
+            store.accept([draft("a", title="another")], once=replace(self.ONCE, fingerprint="put another"))
+        with pytest.raises(InvalidInput, match="key-1"):
+            store.delete("a", once=replace(self.ONCE, fingerprint="delete a"))
+        assert (store.get("a").version, store.get("a").item.title) == (1, "a title")
+
+    def test_answer_and_effect_come_together_or_not_at_all(self, store: ItemStore) -> None:
+        unkept = Once("key-1", None)  # type: ignore[arg-type]
+        with pytest.raises(IntegrityError):
+            store.accept([draft("a")], once=unkept)
+        assert store.get_many(["a"]) == {} and store.due(Stage.ENCODE) == 0
+        assert isinstance(store.accept([draft("a")], once=self.ONCE)[0], Accepted)
+
+    def test_after_a_day_a_key_is_forgotten_and_removed_in_passing(self, store: SqlItemStore, clock: Clock) -> None:
+        for n in range(150):
+            store.accept([draft("a")], once=Once(f"key-{n}", "put a"))
+        clock.tick(KEPT_S - 1)
+        assert store.accept([draft("a")], once=self.ONCE)[0].version == 2  # type: ignore[union-attr]
+        clock.tick(1)
+        assert store.accept([draft("a")], once=self.ONCE)[0].version == 151  # type: ignore[union-attr]
+        store.accept([draft("a")], once=Once("key-last", "put a"))
+        with store._database.read() as tx:
+            assert set(tx.scalars(text("SELECT key FROM requests"))) == {"key-1", "key-last"}
+
+    def test_sent_three_times_at_once_it_is_done_once(self, url: str) -> None:
+        """By two processes' stores, so that what they share is the database alone."""
+        stores = [SqlItemStore(url), SqlItemStore(url)]
+
+        def send(n: int) -> list[int]:
+            store, versions = stores[n % 2], list[int]()
+            while not versions:
+                with suppress(InFlight):
+                    answers = store.accept([draft(f"i{n // 3}")], once=Once(f"key-{n // 3}", str(n // 3)))
+                    versions = [answer.version for answer in answers if isinstance(answer, Accepted)]
+            return versions
+
+        with ThreadPoolExecutor(6) as pool:
+            assert set(map(tuple, pool.map(send, range(300)))) == {(1,)}
+        assert {stores[0].get(f"i{n}").version for n in range(100)} == {1}
+        for store in stores:
+            store.close()
+
+    def test_while_its_first_request_is_under_way_a_key_is_refused(self, cluster: Callable[[], str]) -> None:
+        """On PostgreSQL; on SQLite the second waits for the first, as every writer does."""
+        url = cluster()
+        store, other = SqlItemStore(url), SqlItemStore(url)
+        with store._database.write() as tx, pytest.raises(InFlight, match="key-1") as refused:
+            repeating.answered(tx, self.ONCE, lambda: other.accept([draft("a")], once=self.ONCE), now=0.0)
+        assert refused.value.retry_after_s == 1
+        assert other.get_many(["a"]) == {}
+        store.close()
+        other.close()
 
 
 class TestBacklog:
