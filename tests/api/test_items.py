@@ -208,7 +208,7 @@ def test_a_deleted_item_is_never_recommended_again(http: httpx.Client, put: Put)
 
 
 def test_similar_items_are_of_the_same_kind(http: httpx.Client) -> None:
-    rows = http.get("/items/tool-3/similar", params={"limit": 100}).json()["rows"]
+    rows = http.get("/items/tool-3/similar", params={"limit": 1000}).json()["rows"]
     warm = [row["item_id"].partition("-")[0] for row in rows if not row["cold"]]
     assert warm == ["tool"] * 7 + ["tea"] * 8
     assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
