@@ -1,6 +1,6 @@
 """What routes are given: the running service, and permits for work that waits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
@@ -23,7 +23,10 @@ class Service:
     lists: Permits
     reads: Permits
     writes: Permits
+    deletes: Permits
     sentences: Permits
+    in_flight: set[str] = field(default_factory=set)
+    """Keys of requests that are being answered (`api.idempotency`)."""
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Service":
@@ -36,6 +39,7 @@ class Service:
             lists=Permits(threads, waiting=512),
             reads=Permits(threads, waiting=256),
             writes=Permits(threads, waiting=256),
+            deletes=Permits(1, waiting=512),
             sentences=Permits(1, waiting=32),
         )
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from api.problems import field_problems, invalid, problem_of
 from api.schemas import BatchAnswer, BatchItem, ItemBody
-from coldstart.catalog import Accepted, Draft
+from coldstart.catalog import Accepted, Draft, Once
 from coldstart.entities import ExternalId, Item
 from coldstart.errors import ColdstartError, InvalidInput
 from workers.runtime import Runtime
@@ -47,20 +47,20 @@ def _picture(url: str, max_bytes: int) -> bytes:
         raise InvalidInput(f"image is not base64: {error}", subject=header[:100], remedy="Encode it again") from None
 
 
-def accept(runtime: Runtime, item_id: ExternalId, body: ItemBody) -> Accepted:
+def accept(runtime: Runtime, item_id: ExternalId, body: ItemBody, once: Once | None = None) -> Accepted:
     """Commit one item."""
     draft = draft_of(item_id, body, max_image_bytes=runtime.settings.max_image_bytes)
-    answer = runtime.store.accept([draft])[0]
+    answer = runtime.store.accept([draft], once=once)[0]
     if not isinstance(answer, Accepted):
         raise answer
     runtime.wake()
     return answer
 
 
-def accept_batch(runtime: Runtime, raw_items: list[Any]) -> list[BatchAnswer]:
+def accept_batch(runtime: Runtime, raw_items: list[Any], once: Once | None = None) -> list[BatchAnswer]:
     """Commit what can be accepted, in one transaction; an answer for each item in the order given."""
     drafts = [_read(raw, runtime.settings.max_image_bytes) for raw in raw_items]
-    accepted = iter(runtime.store.accept([draft for draft in drafts if isinstance(draft, Draft)]))
+    accepted = iter(runtime.store.accept([draft for draft in drafts if isinstance(draft, Draft)], once=once))
     runtime.wake()
     return [_answer(draft.item.item_id, next(accepted)) if isinstance(draft, Draft) else draft for draft in drafts]
 

@@ -47,6 +47,9 @@ class BodyCap:
 class Permits:
     """Runs blocking work in threads, so many at once; others wait, and when too many wait they are told to come back.
 
+    With 503, not 429: this process is busy now, and another one on the same database may have a thread to spare. 429
+    (`workers.backlog`) is what every process would answer.
+
     Parameters
     ----------
     at_once : int

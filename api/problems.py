@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from coldstart.errors import ColdstartError, Forbidden, RateLimited, Unauthorized, Unavailable
+from coldstart.errors import ColdstartError, Forbidden, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -56,7 +56,12 @@ class Problem(BaseModel):
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's entries for the problems that a route may answer with."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}} for status in statuses}
+    later = {"Retry-After": {"description": "Seconds until it is worth trying again", "schema": {"type": "integer"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
+        | ({"headers": later} if status in (429, 503) else {})
+        for status in statuses
+    }
 
 
 def problem_of(error: ColdstartError) -> Problem:
@@ -168,15 +173,13 @@ def _remedy(error: Mapping[str, Any]) -> str | None:
 
 
 def _headers_of(error: ColdstartError) -> dict[str, str]:
+    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     match error:
-        case Unavailable() | RateLimited():
-            return {"Retry-After": str(error.retry_after_s)}
         case Unauthorized():
-            return {"WWW-Authenticate": 'Bearer realm="coldstart"'}
+            headers["WWW-Authenticate"] = 'Bearer realm="coldstart"'
         case Forbidden():
-            return {"WWW-Authenticate": 'Bearer realm="coldstart", error="insufficient_scope"'}
-        case _:
-            return {}
+            headers["WWW-Authenticate"] = 'Bearer realm="coldstart", error="insufficient_scope"'
+    return headers
 
 
 async def _on_ours(_: Request, error: ColdstartError) -> Response:

@@ -110,7 +110,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     processes.end_on_sigterm()
-    data = options.data or sample(options.work / "crash-shop")
+    data = options.data or sample_shop(options.work / "crash-shop")
     adapter = options.adapter or processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
     with tempfile.TemporaryDirectory(prefix="coldstart-state-") as folder:
         figures = run(
@@ -142,7 +142,7 @@ def run(adapter: Path, dataset: Dataset, folder: Path, *, items: int, kills: int
             seconds=SETTLE_S, what="an end for every item that was accepted",
         )  # fmt: skip
         answered = _answered(service.client, artifact.adapter.backbone.users.ids[0])
-    live, stored = _index(settings, artifact, list(posting.accepted))
+    live, stored = indexed(settings, artifact, list(posting.accepted))
     return Figures(
         accepted=len(posting.accepted),
         retrievable=sum(item_id in answered for item_id in posting.accepted),
@@ -187,14 +187,14 @@ def _answered(client: httpx.Client, user_id: str) -> Counter[str]:
         found.update(row["item_id"] for row in rows)
 
 
-def _index(settings: Settings, artifact: Artifact, item_ids: Sequence[str]) -> tuple[int, dict[str, int]]:
+def indexed(settings: Settings, artifact: Artifact, item_ids: Sequence[str]) -> tuple[int, dict[str, int]]:
     """Live points in the index that the stopped service left, and the version of each of the items in it."""
     with closing(open_index_store(root=settings.index_dir)) as indexes:
         index = indexes.create(artifact.version, ServedAdapter(artifact).dim)
         return index.count(), {item_id: point.version for item_id, point in index.fetch(item_ids).items()}
 
 
-def sample(folder: Path) -> Path:
+def sample_shop(folder: Path) -> Path:
     """A small shop, written where it is not there."""
     from coldstart.sample import write_sample
 

@@ -39,7 +39,7 @@ from adapters.artifact import Artifact, load_artifact
 from adapters.serving import ServedAdapter
 from benchmarks import processes
 from benchmarks.armed import INDEX_POINTS, SERVICE_POINTS, TRAPS, WORKER_POINTS
-from benchmarks.crash import sample
+from benchmarks.crash import sample_shop
 from benchmarks.ledger import Ledger
 from benchmarks.proxy import Proxy, proxied
 from coldstart.catalog import open_item_store
@@ -339,7 +339,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     processes.end_on_sigterm()
-    data = sample(options.work / "crash-shop")
+    data = sample_shop(options.work / "crash-shop")
     adapter = options.adapter or processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
     items, times = (400, 1) if options.quick else (options.items, options.times)
     with (

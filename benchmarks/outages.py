@@ -30,7 +30,7 @@ import numpy as np
 
 from adapters.artifact import load_artifact
 from benchmarks import processes
-from benchmarks.crash import sample
+from benchmarks.crash import sample_shop
 from benchmarks.proxy import Proxy, proxied
 
 CLIENTS = 4
@@ -69,7 +69,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     processes.end_on_sigterm()
-    data = sample(options.work / "crash-shop")
+    data = sample_shop(options.work / "crash-shop")
     adapter = options.adapter or processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
     with tempfile.TemporaryDirectory(prefix="coldstart-state-") as folder:
         conditions = run(adapter, Path(folder), seconds=5.0 if options.quick else options.seconds)

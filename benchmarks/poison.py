@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.armed import POISON, POISONS
-from benchmarks.crash import sample
+from benchmarks.crash import sample_shop
 from coldstart.catalog import Status
 
 MAX_ATTEMPTS = 5
@@ -50,7 +50,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     processes.end_on_sigterm()
-    data = sample(options.work / "crash-shop")
+    data = sample_shop(options.work / "crash-shop")
     adapter = options.adapter or processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
     items, poisonous = (200, 5) if options.quick else (options.items, options.poisonous)
     with (

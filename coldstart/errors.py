@@ -18,6 +18,8 @@ class ColdstartError(Exception):
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
+    retry_after_s: int | None = None
+    """Seconds after which the same request may fare better; ``None`` where time alone changes nothing."""
 
     def __init__(self, what: str, *, subject: str | None = None, remedy: str | None = None) -> None:
         self.what, self.subject, self.remedy = what, subject, remedy
@@ -60,12 +62,30 @@ class Conflict(ColdstartError):
     title = "Conflict"
 
 
+class InFlight(Conflict):
+    """The same request is being answered already."""
+
+    title = "In flight"
+    retry_after_s = 1
+
+
 class Unavailable(ColdstartError):
     """A part that the answer needs is missing, starting or overloaded."""
 
     status = 503
     title = "Unavailable"
-    retry_after_s: ClassVar[int] = 1
+    retry_after_s = 1
+
+
+class Overloaded(ColdstartError):
+    """More is asked for than the deployment gets done, by whichever process it is asked."""
+
+    status = 429
+    title = "Overloaded"
+
+    def __init__(self, what: str, *, retry_after_s: int, subject: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(what, subject=subject, remedy=remedy)
+        self.retry_after_s = retry_after_s
 
 
 class RateLimited(ColdstartError):

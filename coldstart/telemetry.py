@@ -43,6 +43,9 @@ class Telemetry:
             "coldstart_batch_items", "Items in a claimed batch", ["stage"], buckets=_BATCH, registry=self.registry
         )
         self.due = Gauge("coldstart_due_items", "Items that wait for a stage", ["stage"], registry=self.registry)
+        self.backlog = Gauge(
+            "coldstart_backlog_items", "Posted items that are neither retrievable nor dead", registry=self.registry
+        )
         self.recommendations = Counter(
             "coldstart_recommendations", "Lists made, by the rung that answered", ["strategy"], registry=self.registry
         )

@@ -19,12 +19,14 @@ from coldstart.recommend import Behaviour, PromptBehaviour, Recommender
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
+from workers.backlog import Backlog
 from workers.embedded import EmbeddedWorker
 from workers.encoding import BatchEncoder
 from workers.ingest import Ingestor
 from workers.isolation import Lazy
 from workers.models import models_of
 from workers.pictures import PictureReader
+from workers.reconcile import Nightly, Reconciled, reconcile
 from workers.relay import Relay
 from workers.seeding import Seeded, seed
 from workers.tasks import register, wake
@@ -48,6 +50,7 @@ class Runtime:
     index: VectorIndex
     recommender: Recommender
     ingestor: Ingestor
+    backlog: Backlog
     relay: Relay
     worker: EmbeddedWorker
 
@@ -102,12 +105,25 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         ingestor = _ingestor(settings, store, index, encoder, telemetry)
         app = make_app(settings.broker_url, lease_s=settings.lease_seconds)
         register(app, encode_due=ingestor.encode_due, apply_due=ingestor.apply_due)
-        relay = _start_relay(stack, settings, app, store, telemetry)
+        backlog = Backlog(store.backlog, mark=settings.max_backlog)
+
+        def look() -> None:
+            telemetry.backlog.set(backlog.look())
+
+        look()  # before the first request
+        relay = _start_relay(stack, settings, app, store, telemetry, look=look)
         worker = EmbeddedWorker(app, QUEUES if settings.embedded_worker else [INDEX])
         # A broker that is away must not keep the service from starting; the worker goes on looking for it.
         worker.start(wait=is_in_process(settings.broker_url))
         stack.callback(worker.stop)
         behaviour = _behaviour(store, settings)
+
+        def compare(stopping: Callable[[], bool]) -> Reconciled:
+            return reconcile(store, index, adapter_version=adapter.version, stopping=stopping)
+
+        nightly = Nightly(compare, every_s=settings.reconcile_seconds)
+        nightly.start()
+        stack.callback(nightly.stop)
         recommender = Recommender(
             index=index,
             users=adapter,
@@ -119,7 +135,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         )
         yield Runtime(
             settings=settings, telemetry=telemetry, store=store, behaviour=behaviour, adapter=adapter, encoder=encoder,
-            index=index, recommender=recommender, ingestor=ingestor, relay=relay, worker=worker,
+            index=index, recommender=recommender, ingestor=ingestor, backlog=backlog, relay=relay, worker=worker,
         )  # fmt: skip
 
 
@@ -225,14 +241,26 @@ def _ingestor(
     )
 
 
-def _start_relay(stack: ExitStack, settings: Settings, app: Celery, store: ItemStore, telemetry: Telemetry) -> Relay:
+def _start_relay(
+    stack: ExitStack,
+    settings: Settings,
+    app: Celery,
+    store: ItemStore,
+    telemetry: Telemetry,
+    *,
+    look: Callable[[], None] = lambda: None,
+) -> Relay:
     def due(stage: Stage) -> int:
         items = store.due(stage)
         telemetry.due.labels(stage).set(items)
         return items
 
+    def encode_due() -> int:
+        look()
+        return due(Stage.ENCODE)
+
     looks: dict[str, Callable[[], int]] = {
-        ENCODE: lambda: due(Stage.ENCODE),
+        ENCODE: encode_due,
         INDEX: lambda: due(Stage.INDEX),
     }
     relay = Relay(looks, lambda queue: wake(app, queue), every_s=settings.relay_seconds)

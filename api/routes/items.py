@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.access import GuardedRoute, needs
 from api.dependencies import ListLimit, PageLimit, PageOffset, ServiceDep
+from api.idempotency import OnceDep
 from api.intake import accept, accept_batch
 from api.paths import ItemId
 from api.problems import documented
@@ -29,18 +30,30 @@ from workers.runtime import Runtime
 router = APIRouter(prefix="/items", tags=["items"], route_class=GuardedRoute)
 
 
-@router.put("/{item_id:id}", status_code=202, summary="Accept an item", responses=documented(409, 413, 415, 422, 503))
+@router.put(
+    "/{item_id:id}", status_code=202, summary="Accept an item", responses=documented(409, 413, 415, 422, 429, 503)
+)
 @needs(Scope.WRITE)
-async def put_item(item_id: ItemId, body: ItemBody, service: ServiceDep) -> AcceptedView:
-    """Committed when answered. It takes the place of what was sent before, and is retrievable within moments."""
-    return AcceptedView.of(await service.writes.run(accept, service.runtime, item_id, body))
+async def put_item(item_id: ItemId, body: ItemBody, service: ServiceDep, once: OnceDep) -> AcceptedView:
+    """Committed when answered. It takes the place of what was sent before, and is retrievable within moments.
+
+    429: more items wait already than may, and this one was left as it is.
+    """
+    with service.runtime.backlog.room_for(1):
+        return AcceptedView.of(await service.writes.run(accept, service.runtime, item_id, body, once))
 
 
-@router.post("/batch", status_code=207, summary="Accept up to 1,000 items", responses=documented(413, 415, 422, 503))
+@router.post(
+    "/batch", status_code=207, summary="Accept up to 1,000 items", responses=documented(409, 413, 415, 422, 429, 503)
+)
 @needs(Scope.WRITE)
-async def put_batch(body: BatchBody, service: ServiceDep) -> BatchView:
-    """Each item is accepted or refused by itself: look at every answer. What is accepted is committed."""
-    answers = await service.writes.run(accept_batch, service.runtime, list(body.items))
+async def put_batch(body: BatchBody, service: ServiceDep, once: OnceDep) -> BatchView:
+    """Each item is accepted or refused by itself: look at every answer. What is accepted is committed.
+
+    429: with all of them more items would wait than may, and none was accepted.
+    """
+    with service.runtime.backlog.room_for(len(body.items)):
+        answers = await service.writes.run(accept_batch, service.runtime, list(body.items), once)
     accepted = sum(answer.status == 202 for answer in answers)
     return BatchView(accepted=accepted, refused=len(answers) - accepted, answers=answers)
 
@@ -98,11 +111,14 @@ async def get_item(item_id: ItemId, service: ServiceDep) -> ItemView:
     return ItemView.of(await service.reads.run(service.runtime.store.get, item_id))
 
 
-@router.delete("/{item_id:id}", status_code=202, summary="Delete an item", responses=documented(404, 422, 503))
+@router.delete("/{item_id:id}", status_code=202, summary="Delete an item", responses=documented(404, 409, 422, 503))
 @needs(Scope.WRITE)
-async def delete_item(item_id: ItemId, service: ServiceDep) -> AcceptedView:
-    """Committed when answered; gone from recommendations within moments, whatever was still on its way."""
-    accepted = await service.writes.run(service.runtime.store.delete, item_id)
+async def delete_item(item_id: ItemId, service: ServiceDep, once: OnceDep) -> AcceptedView:
+    """Committed when answered; gone from recommendations within moments, whatever was still on its way.
+
+    It is accepted however many items wait.
+    """
+    accepted = await service.deletes.run(service.runtime.store.delete, item_id, once=once)
     service.runtime.wake_index()
     return AcceptedView.of(accepted)
 

@@ -54,6 +54,18 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """A request that is to take effect once, however often it is sent: its caller's key, and a digest of what it asks.
+
+    The answer is kept for a day. Until then the key gets it again and nothing is changed, whether it was a promise or a
+    refusal; `InvalidInput` where the key came with another request, `InFlight` where its first one is under way.
+    """
+
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Embeddings:
     """What an item's content became: embeddings before the adapter (float16 at rest), ``None`` for what is missing."""
 
@@ -111,13 +123,24 @@ class Claim:
     vector: Vector | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the index should hold of an item of which nothing is owed; ``vector`` [D] is ``None`` for a deleted one."""
+
+    item_id: ExternalId
+    version: int
+    vector: Vector | None
+
+
 class ItemStore(Protocol):
     """Items, versions, outbox and events of one deployment. Every method is one transaction and thread-safe.
 
     What comes from outside (drafts, events, ids to look up) may be of any number; claims and reports are of hundreds.
     """
 
-    def accept(self, drafts: Sequence[Draft], *, priority: int = 0) -> list[Accepted | ColdstartError]:
+    def accept(
+        self, drafts: Sequence[Draft], *, priority: int = 0, once: Once | None = None
+    ) -> list[Accepted | ColdstartError]:
         """Commit each draft at its item's next version, due for encoding; answers in the order given.
 
         A higher ``priority`` is claimed first (fresh items 0, backfills -1). A draft whose ``source_version`` is not
@@ -136,7 +159,7 @@ class ItemStore(Protocol):
         """
         ...
 
-    def delete(self, item_id: ExternalId) -> Accepted:
+    def delete(self, item_id: ExternalId, *, once: Once | None = None) -> Accepted:
         """Mark the item deleted at its next version, its tombstone due for the index; `NotFound` if it is unknown.
 
         The index must drop it before anything else is indexed, so a tombstone has priority 1.
@@ -205,6 +228,13 @@ class ItemStore(Protocol):
         """How many rows are due now."""
         ...
 
+    def backlog(self) -> int:
+        """How many posted items (those accepted with priority 0) are on their way to the index, due now or later.
+
+        Neither backfills, which wait for whatever is posted, nor tombstones, nor dead letters.
+        """
+        ...
+
     def retry_dead(self, item_id: ExternalId) -> Accepted:
         """Give a dead item a fresh set of attempts; `NotFound` where it is not dead."""
         ...
@@ -214,6 +244,28 @@ class ItemStore(Protocol):
 
         `Stage.ENCODE`: items that another adapter version encoded. `Stage.INDEX`: retrievable items of this version,
         and, before everything, the tombstones of deleted ones.
+        """
+        ...
+
+    def settled(self, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
+        """A page of the items that are retrievable by this adapter's vectors, or deleted, and of which nothing is owed.
+
+        In the database's own order of ids, from the one ``after`` on (``None``: from the first).
+        """
+        ...
+
+    def owe_again(self, versions: Mapping[ExternalId, int], *, held: Mapping[ExternalId, int]) -> list[ExternalId]:
+        """Owe to the index once more what of the items is settled at these versions still; returns their ids.
+
+        Where the index holds a version as new as that, named in ``held``, the item gets the one after: an index refuses
+        what is not newer.
+        """
+        ...
+
+    def disown(self, held: Mapping[ExternalId, int]) -> list[ExternalId]:
+        """Take in as deleted those items that only an index knows, at these versions, so that their tombstones are due.
+
+        Items that the catalogue knows stay as they are. Returns the ids of the others.
         """
         ...
 

@@ -127,11 +127,11 @@ def _stale(draft: Draft, stored: int | None) -> Conflict:
     )
 
 
-def remove(tx: Connection, item_id: ExternalId, *, now: float) -> Accepted:
+def remove(tx: Connection, item_id: ExternalId, *, now: float) -> Accepted | NotFound:
     """`ItemStore.delete`: the row stays, to go on counting versions; its picture and vectors go."""
     found = tx.execute(select(items.c.picture_sha256).where(items.c.item_id == item_id).with_for_update()).first()
     if found is None:
-        raise NotFound("the item is unknown", subject=item_id)
+        return NotFound("the item is unknown", subject=item_id)
     replaced = {found.picture_sha256} - {None}
     _store_pictures(tx, [], replaced)
     version = tx.execute(

@@ -98,11 +98,21 @@ class ApiKeyColumns(TypedColumns):
     revoked_at: Named[float | None] = Column(Double)
 
 
+class RequestColumns(TypedColumns):
+    """Answers of requests that came with a key, for those who send them again."""
+
+    key: Named[str] = Column(_ID, primary_key=True)
+    fingerprint: Named[str] = Column(_SHA256)
+    answers: Named[bytes] = Column(LargeBinary)
+    expires_at: Named[float] = Column(Double)
+
+
 media = Table("media", metadata, MediaColumns)
 items = Table("items", metadata, ItemColumns)
 outbox = Table("outbox", metadata, OutboxColumns)
 events = Table("events", metadata, EventColumns)
 api_keys = Table("api_keys", metadata, ApiKeyColumns)
+requests = Table("requests", metadata, RequestColumns)
 
 Index("ix_items_accepted_at", items.c.accepted_at, items.c.item_id)
 Index("ix_items_status", items.c.status, items.c.accepted_at, items.c.item_id)
@@ -110,3 +120,4 @@ Index("ix_items_picture_sha256", items.c.picture_sha256)
 Index("ix_outbox_due", outbox.c.stage, outbox.c.leased, outbox.c.priority.desc(), outbox.c.due_at)
 Index("ix_events_user_id", events.c.user_id, events.c.timestamp)
 Index("ix_events_timestamp", events.c.timestamp, events.c.item_id)
+Index("ix_requests_expires_at", requests.c.expires_at)

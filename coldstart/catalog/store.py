@@ -12,12 +12,16 @@ from coldstart.catalog import (
     Draft,
     Encoded,
     ItemRecord,
+    Once,
+    Settled,
     Stage,
     Status,
     accepting,
     behaviour,
     delivering,
+    reconciling,
     recovery,
+    repeating,
     schema,
 )
 from coldstart.catalog.models import items, media
@@ -42,10 +46,15 @@ class SqlItemStore:
         self._database = schema.open_database(url)
         self._now = clock
 
-    def accept(self, drafts: Sequence[Draft], *, priority: int = 0) -> list[Accepted | ColdstartError]:
+    def accept(
+        self, drafts: Sequence[Draft], *, priority: int = 0, once: Once | None = None
+    ) -> list[Accepted | ColdstartError]:
         """See `ItemStore.accept`."""
         with self._database.write(durable=True) as tx:
-            return accepting.accept(tx, drafts, priority=priority, now=self._now())
+            now = self._now()
+            return repeating.answered(
+                tx, once, lambda: accepting.accept(tx, drafts, priority=priority, now=now), now=now
+            )
 
     def accept_encoded(
         self, pairs: Sequence[tuple[Draft, Encoded]], *, priority: int = 0
@@ -63,10 +72,14 @@ class SqlItemStore:
                 delivering.encoded(tx, part, lease_s=None, now=now)
             return answers
 
-    def delete(self, item_id: ExternalId) -> Accepted:
+    def delete(self, item_id: ExternalId, *, once: Once | None = None) -> Accepted:
         """See `ItemStore.delete`."""
         with self._database.write(durable=True) as tx:
-            return accepting.remove(tx, item_id, now=self._now())
+            now = self._now()
+            [answer] = repeating.answered(tx, once, lambda: [accepting.remove(tx, item_id, now=now)], now=now)
+        if not isinstance(answer, Accepted):
+            raise answer
+        return answer
 
     def get(self, item_id: ExternalId) -> ItemRecord:
         """See `ItemStore.get`."""
@@ -135,6 +148,11 @@ class SqlItemStore:
         with self._database.read() as tx:
             return delivering.due(tx, stage, now=self._now())
 
+    def backlog(self) -> int:
+        """See `ItemStore.backlog`."""
+        with self._database.read() as tx:
+            return delivering.backlog(tx)
+
     def retry_dead(self, item_id: ExternalId) -> Accepted:
         """See `ItemStore.retry_dead`."""
         with self._database.write(durable=True) as tx:
@@ -144,6 +162,21 @@ class SqlItemStore:
         """See `ItemStore.requeue`."""
         with self._database.write() as tx:
             return recovery.requeue(tx, stage, adapter_version=adapter_version, now=self._now())
+
+    def settled(self, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
+        """See `ItemStore.settled`."""
+        with self._database.read() as tx:
+            return reconciling.settled(tx, adapter_version=adapter_version, after=after, limit=limit)
+
+    def owe_again(self, versions: Mapping[ExternalId, int], *, held: Mapping[ExternalId, int]) -> list[ExternalId]:
+        """See `ItemStore.owe_again`."""
+        with self._database.write() as tx:
+            return reconciling.owe_again(tx, versions, held=held, now=self._now())
+
+    def disown(self, held: Mapping[ExternalId, int]) -> list[ExternalId]:
+        """See `ItemStore.disown`."""
+        with self._database.write() as tx:
+            return reconciling.disown(tx, held, now=self._now())
 
     def record_events(self, events: Sequence[Event]) -> int:
         """See `ItemStore.record_events`."""

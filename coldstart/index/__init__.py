@@ -1,6 +1,6 @@
 """Approximate search over served vectors: one protocol, three implementations (edge, server, exact)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
@@ -50,6 +50,15 @@ class Hit:
     payload: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an index holds of one item, told without its vector; a tombstone where it is ``deleted``."""
+
+    item_id: ExternalId
+    version: int
+    deleted: bool
+
+
 class VectorIndex(Protocol):
     """One collection of points, searched by inner product (Qdrant's ``Dot``).
 
@@ -94,6 +103,13 @@ class VectorIndex(Protocol):
 
     def count(self) -> int:
         """How many live points there are."""
+        ...
+
+    def scan(self, *, page: int) -> Iterator[list[Held]]:
+        """Everything held, tombstones included, in pages of about so many, of which each is read when it is asked for.
+
+        What is written meanwhile may be among it or not; what is there from beginning to end is told once.
+        """
         ...
 
     def optimize(self) -> None:

@@ -19,11 +19,11 @@ import qdrant_edge as qdrant
 
 from coldstart.entities import ExternalId
 from coldstart.errors import Unavailable
-from coldstart.index import Filter, Hit, Point, VectorIndex
+from coldstart.index import Filter, Held, Hit, Point, VectorIndex
 from coldstart.index.conditions import Bounds, Condition, Match, flag, flags, json_path, read_filter
 from coldstart.index.folder import FolderLock, write_atomically
 from coldstart.index.naming import check_collection, require_known, require_not_live, require_width
-from coldstart.index.points import Write, hit, live_point, queries, stored_id, tombstones, upserts
+from coldstart.index.points import HELD_KEYS, Write, held, hit, live_point, queries, stored_id, tombstones, upserts
 from coldstart.vectors import Matrix
 
 _SLICE = 256  # rows written in one call of the engine: about 2 ms
@@ -79,6 +79,16 @@ class EdgeIndex:
     def count(self) -> int:
         with _engine(self._name):
             return self._shard.count(qdrant.CountRequest(filter=_LIVE_VECTOR))
+
+    def scan(self, *, page: int) -> Iterator[list[Held]]:
+        start = None
+        while True:
+            request = qdrant.ScrollRequest(start, page, with_payload=HELD_KEYS, with_vector=False)
+            with _engine(self._name):
+                records, start = self._shard.scroll(request)
+            yield [found for record in records if (found := held(record.id, record.payload))]
+            if start is None:
+                return
 
     def optimize(self) -> None:
         """Build the search graph. Holds the interpreter lock throughout (18 s for 60,000 x 128): nothing else runs."""

@@ -1,12 +1,12 @@
 """Search by a full scan in memory: the oracle that the engines are compared with."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from coldstart.entities import ExternalId
-from coldstart.index import Filter, Hit, Point, VectorIndex
+from coldstart.index import Filter, Held, Hit, Point, VectorIndex
 from coldstart.index.conditions import read_filter
 from coldstart.index.naming import check_collection, require_known, require_not_live, require_width
 from coldstart.index.points import Write, hit, live_point, queries, stored_id, tombstones, upserts
@@ -57,6 +57,12 @@ class ExactIndex:
     def count(self) -> int:
         with self._lock:
             return sum(write.vector is not None for write in self._stored.values())
+
+    def scan(self, *, page: int) -> Iterator[list[Held]]:
+        with self._lock:
+            writes = list(self._stored.values())
+        for start in range(0, len(writes), page):
+            yield [Held(w.item_id, w.version, w.vector is None) for w in writes[start : start + page]]
 
     def optimize(self) -> None:
         """Nothing to build: every search is a scan."""

@@ -14,11 +14,13 @@ import orjson
 from coldstart.entities import ExternalId
 from coldstart.errors import InvalidInput
 from coldstart.ids import check_id, point_id
-from coldstart.index import Hit, Point
+from coldstart.index import Held, Hit, Point
 from coldstart.vectors import Matrix, Vector
 
 logger = logging.getLogger(__name__)
 
+HELD_KEYS = ["item_id", "version", "deleted"]
+"""Payload keys that `held` reads."""
 RESERVED = frozenset({"item_id", "version", "deleted", "_flags"})
 """Payload keys that the index writes itself."""
 
@@ -93,6 +95,13 @@ def live_point(at: EngineId, vector: object, stored: dict[str, Any] | None) -> P
         return None
     values = np.asarray(vector, dtype=np.float32)
     return Point(stored.pop("item_id"), stored.pop("version"), values, _without_flags(stored))
+
+
+def held(at: EngineId, stored: Mapping[str, Any] | None) -> Held | None:
+    """What is known of a stored point without its vector; `None` for one that is not one of ours."""
+    if stored is None or not _is_ours(at, stored):
+        return None
+    return Held(stored["item_id"], stored["version"], bool(stored.get("deleted")))
 
 
 @lru_cache(maxsize=65_536)  # the ids that a user has seen are hashed again with each of the user's queries

@@ -9,10 +9,10 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, Conflict, NotFound, Unavailable
-from coldstart.index import Filter, Hit, Point, VectorIndex
+from coldstart.index import Filter, Held, Hit, Point, VectorIndex
 from coldstart.index.conditions import Bounds, Condition, Match, json_path, read_filter
 from coldstart.index.naming import check_collection, require_known, require_not_live, require_width
-from coldstart.index.points import Write, hit, live_point, queries, stored_id, tombstones, upserts
+from coldstart.index.points import HELD_KEYS, Write, held, hit, live_point, queries, stored_id, tombstones, upserts
 from coldstart.vectors import Matrix
 
 _OLDEST = (1, 16)
@@ -68,6 +68,17 @@ class ServerIndex:
     def count(self) -> int:
         with _remote(self._client, self._name):
             return self._client.count(self._name, count_filter=_LIVE).count
+
+    def scan(self, *, page: int) -> Iterator[list[Held]]:
+        start = None
+        while True:
+            with _remote(self._client, self._name):
+                records, start = self._client.scroll(
+                    self._name, limit=page, offset=start, with_payload=HELD_KEYS, with_vectors=False
+                )
+            yield [found for record in records if (found := held(record.id, record.payload))]
+            if start is None:
+                return
 
     def optimize(self) -> None:
         """Nothing to do: the server optimises by itself."""

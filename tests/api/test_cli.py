@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -181,6 +181,8 @@ def test_serve_loads_data_refuses_a_second_owner_and_ends_politely(shop: Shop, t
         wait_until(lambda: httpx.get(f"{url}/status").json()["counts"]["retrievable"] == 16, what="the data")
         second = Run(app, ["serve", "--data-dir", str(data_dir), "--adapter", str(shop.artifact), "--port", "0"])
         assert second.exit_code == 2 and f"in use by process {process.pid}" in second.stderr
+        refused = Run(app, ["doctor", "--reconcile", "--data-dir", str(data_dir), "--adapter", str(shop.artifact)])
+        assert refused.exit_code == 1 and "A service compares by itself, every 86400 s" in refused.stdout
         looked = Run(app, ["doctor", "--data-dir", str(data_dir), "--adapter", str(shop.artifact)])
         assert looked.exit_code == 0 and f"in use by process {process.pid}" in looked.stdout
         process.send_signal(signal.SIGTERM)
@@ -189,6 +191,16 @@ def test_serve_loads_data_refuses_a_second_owner_and_ends_politely(shop: Shop, t
     findings = {each["subject"]: each for each in json.loads(healthy.stdout)}
     assert {each["state"] for each in findings.values()} == {"ok"}, findings
     assert findings["index"]["what"].startswith("16 points")
+    adapter = ServedAdapter.load(shop.artifact)
+    with closing(open_index_store(root=data_dir / "index")) as indexes:
+        index = indexes.create(adapter.version, adapter.dim)
+        index.delete({"tea-0": 2})
+    for figures in ({"missing": 1, "repaired": 1}, {"checked": 15}):  # then it is owed, till a service starts
+        told = Run(
+            app, ["doctor", "--reconcile", "--json", "--data-dir", str(data_dir), "--adapter", str(shop.artifact)]
+        )
+        last = json.loads(told.stdout)[-1]
+        assert last["subject"] == "reconcile" and figures.items() <= json.loads(last["what"]).items(), last
 
 
 def test_a_killed_service_keeps_what_it_accepted(shop: Shop, tmp_path: Path) -> None:

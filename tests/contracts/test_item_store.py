@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +15,26 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 
-from coldstart.catalog import Accepted, Claim, Draft, Embeddings, Encoded, ItemRecord, ItemStore, Stage, Status
+from coldstart.catalog import (
+    Accepted,
+    Claim,
+    Draft,
+    Embeddings,
+    Encoded,
+    ItemRecord,
+    ItemStore,
+    Once,
+    Settled,
+    Stage,
+    Status,
+    repeating,
+)
+from coldstart.catalog.repeating import KEPT_S
 from coldstart.catalog.store import SqlItemStore
 from coldstart.entities import Event, Item
-from coldstart.errors import ColdstartError, Conflict, InvalidInput, NotFound
+from coldstart.errors import ColdstartError, Conflict, InFlight, InvalidInput, NotFound
 
 LEASE_S = 60.0
 MAX_ATTEMPTS = 3
@@ -659,6 +675,189 @@ class TestAcceptEncoded:
         pairs = [(draft(f"{n}"), encode(ItemRecord(Item(f"{n}", "t"), 0, Status.PENDING, 0.0))) for n in range(1500)]
         assert len(store.accept_encoded(pairs, priority=-1)) == 1500
         assert (store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (0, 1500)
+
+
+class TestOnce:
+    ONCE = Once("key-1", "put a")
+
+    def test_what_is_sent_again_changes_nothing_and_is_answered_as_before(self, store: ItemStore, clock: Clock) -> None:
+        drafts = [draft("a"), Draft(Item("b", "x", "\0")), draft("c", source_version=3)]
+        first = store.accept(drafts, once=self.ONCE)
+        clock.tick()
+        again = store.accept(drafts, once=self.ONCE)
+        assert [each for each in again if isinstance(each, Accepted)] == [first[0], first[2]]
+        assert (type(again[1]), str(again[1])) == (InvalidInput, str(first[1]))
+        assert (store.get("a").version, store.get("a").accepted_at) == (1, clock.now - 1)
+        assert accept(store, draft("a"))[0].version == 2  # without a key it is a request of its own
+
+    def test_a_refusal_is_answered_again_though_it_would_not_be_refused_any_more(self, store: ItemStore) -> None:
+        accept(store, draft("a", source_version=5))
+        late = [draft("a", source_version=4)]
+        assert isinstance(store.accept(late, once=self.ONCE)[0], Conflict)
+        with pytest.raises(NotFound):
+            store.delete("b", once=Once("key-2", "delete b"))
+        accept(store, draft("b"))
+        with pytest.raises(NotFound):
+            store.delete("b", once=Once("key-2", "delete b"))
+        assert isinstance(store.accept(late, once=self.ONCE)[0], Conflict)
+        assert (store.get("a").version, store.get("b").version) == (1, 1)
+
+    def test_a_delete_sent_again_does_not_delete_what_came_after_it(self, store: ItemStore) -> None:
+        accept(store, draft("a"))
+        once = Once("key-2", "delete a")
+        deleted = store.delete("a", once=once)
+        accept(store, draft("a"))
+        assert store.delete("a", once=once) == deleted
+        assert (store.get("a").version, store.get("a").status) == (3, Status.PENDING)
+
+    def test_a_key_belongs_to_one_request(self, store: ItemStore) -> None:
+        store.accept([draft("a")], once=self.ONCE)
+        with pytest.raises(InvalidInput, match="key-1"):
+            store.accept([draft("a", title="another")], once=replace(self.ONCE, fingerprint="put another"))
+        with pytest.raises(InvalidInput, match="key-1"):
+            store.delete("a", once=replace(self.ONCE, fingerprint="delete a"))
+        assert (store.get("a").version, store.get("a").item.title) == (1, "a title")
+
+    def test_answer_and_effect_come_together_or_not_at_all(self, store: ItemStore) -> None:
+        unkept = Once("key-1", None)  # type: ignore[arg-type]
+        with pytest.raises(IntegrityError):
+            store.accept([draft("a")], once=unkept)
+        assert store.get_many(["a"]) == {} and store.due(Stage.ENCODE) == 0
+        assert isinstance(store.accept([draft("a")], once=self.ONCE)[0], Accepted)
+
+    def test_after_a_day_a_key_is_forgotten_and_removed_in_passing(self, store: SqlItemStore, clock: Clock) -> None:
+        for n in range(150):
+            store.accept([draft("a")], once=Once(f"key-{n}", "put a"))
+        clock.tick(KEPT_S - 1)
+        assert store.accept([draft("a")], once=self.ONCE)[0].version == 2  # type: ignore[union-attr]
+        clock.tick(1)
+        assert store.accept([draft("a")], once=self.ONCE)[0].version == 151  # type: ignore[union-attr]
+        store.accept([draft("a")], once=Once("key-last", "put a"))
+        with store._database.read() as tx:
+            assert set(tx.scalars(text("SELECT key FROM requests"))) == {"key-1", "key-last"}
+
+    def test_sent_three_times_at_once_it_is_done_once(self, url: str) -> None:
+        """By two processes' stores, so that what they share is the database alone."""
+        stores = [SqlItemStore(url), SqlItemStore(url)]
+
+        def send(n: int) -> list[int]:
+            store, versions = stores[n % 2], list[int]()
+            while not versions:
+                with suppress(InFlight):
+                    answers = store.accept([draft(f"i{n // 3}")], once=Once(f"key-{n // 3}", str(n // 3)))
+                    versions = [answer.version for answer in answers if isinstance(answer, Accepted)]
+            return versions
+
+        with ThreadPoolExecutor(6) as pool:
+            assert set(map(tuple, pool.map(send, range(300)))) == {(1,)}
+        assert {stores[0].get(f"i{n}").version for n in range(100)} == {1}
+        for store in stores:
+            store.close()
+
+    def test_while_its_first_request_is_under_way_a_key_is_refused(self, cluster: Callable[[], str]) -> None:
+        """On PostgreSQL; on SQLite the second waits for the first, as every writer does."""
+        url = cluster()
+        store, other = SqlItemStore(url), SqlItemStore(url)
+        with store._database.write() as tx, pytest.raises(InFlight, match="key-1") as refused:
+            repeating.answered(tx, self.ONCE, lambda: other.accept([draft("a")], once=self.ONCE), now=0.0)
+        assert refused.value.retry_after_s == 1
+        assert other.get_many(["a"]) == {}
+        store.close()
+        other.close()
+
+
+class TestBacklog:
+    def test_it_is_what_was_posted_and_has_not_arrived(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("b"), draft("c"))
+        assert store.backlog() == 3
+        deliver(store)
+        assert store.backlog() == 0
+
+    def test_rows_that_are_held_wait_for_a_retry_or_for_the_index_count(self, store: ItemStore) -> None:
+        accept(store, draft("retried"))
+        fail(store, claim(store))
+        accept(store, draft("encoded"))
+        encode_all(store, claim(store))
+        accept(store, draft("held"))
+        assert ids(claim(store)) == ["held"]
+        assert (store.backlog(), store.due(Stage.ENCODE), store.due(Stage.INDEX)) == (3, 0, 1)
+
+    def test_backfills_tombstones_and_dead_letters_do_not(self, store: ItemStore) -> None:
+        accept(store, draft("gone"), draft("dead"))
+        store.delete("gone")
+        store.fail({"dead": 1}, "bad", retry_in_s=0, max_attempts=0)
+        accept(store, draft("filled in"), priority=-1)
+        assert (store.get("dead").status, store.backlog()) == (Status.DEAD, 0)
+
+
+class TestReconciling:
+    def settled(self, store: ItemStore, after: str | None = None, limit: int = 100) -> dict[str, int]:
+        page = store.settled(adapter_version="adapter-1", after=after, limit=limit)
+        return {each.item_id: each.version for each in page}
+
+    def test_what_owes_nothing_is_settled(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("gone"), draft("dead"))
+        deliver(store)
+        store.delete("gone")
+        assert self.settled(store) == {"a": 1, "dead": 1}  # the tombstone is due
+        deliver(store)
+        accept(store, draft("dead"), draft("new"))
+        store.fail({"dead": 2}, "bad", retry_in_s=0, max_attempts=0)
+        assert self.settled(store) == {"a": 1, "gone": 2}
+        assert store.settled(adapter_version="adapter-2", after=None, limit=9) == [Settled("gone", 2, None)]
+        [a] = store.settled(adapter_version="adapter-1", after=None, limit=1)
+        assert a.vector is not None and a.vector.tolist() == [1.0, 2.0]
+
+    def test_pages_tell_every_item_once(self, store: ItemStore) -> None:
+        ids = [f"{letter}{n}" for letter in ("a", "B", "\u00c5", "-", "🎬") for n in range(5)]
+        accept(store, *map(draft, ids))
+        deliver(store)
+        told: list[str] = []
+        while page := self.settled(store, after=told[-1] if told else None, limit=4):
+            told += page
+        assert sorted(told) == sorted(ids)
+
+    def test_it_is_owed_again_behind_what_is_posted_and_a_tombstone_before(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("gone"))
+        deliver(store)
+        first = store.get("a")
+        store.delete("gone")
+        deliver(store)
+        assert store.owe_again({"a": 1, "gone": 2, "unknown": 1}, held={}) == ["a", "gone"]
+        assert [versions(claim(store, Stage.INDEX, limit=1)) for _ in range(3)] == [{"gone": 2}, {"a": 1}, {}]
+        store.done({"a": 1, "gone": 2})
+        assert (store.get("a"), store.get("gone").status) == (first, Status.DELETED)
+
+    @pytest.mark.parametrize(("held", "version"), [(1, 3), (3, 4), (8, 9)])
+    def test_what_the_index_holds_as_new_is_passed(self, store: ItemStore, held: int, version: int) -> None:
+        for _ in range(3):
+            accept(store, draft("a"))
+        deliver(store)
+        assert store.owe_again({"a": 3}, held={"a": held}) == ["a"]
+        assert (store.get("a").version, versions(claim(store, Stage.INDEX))) == (version, {"a": version})
+        store.done({"a": version})
+        assert accept(store, draft("a"))[0].version == version + 1
+
+    def test_what_changed_meanwhile_is_left_alone(self, store: ItemStore) -> None:
+        accept(store, draft("put"), draft("deleted"), draft("owed"), draft("dead"))
+        deliver(store)
+        accept(store, draft("put"))
+        store.delete("deleted")
+        assert store.owe_again({"owed": 1}, held={}) == ["owed"]
+        accept(store, draft("dead"))
+        store.fail({"dead": 2}, "bad", retry_in_s=0, max_attempts=0)
+        assert store.owe_again({"put": 1, "deleted": 1, "owed": 1, "dead": 2}, held={}) == []
+        assert store.owe_again({"put": 2, "deleted": 2}, held={}) == []
+        assert store.owe_again({}, held={}) == []
+
+    def test_strangers_are_taken_in_as_deleted(self, store: ItemStore) -> None:
+        accept(store, draft("known"))
+        assert store.disown({"stranger": 4, "known": 9}) == ["stranger"]
+        assert (store.get("stranger").status, store.get("known").version) == (Status.DELETED, 1)
+        assert versions(claim(store, Stage.INDEX)) == {"stranger": 5}
+        store.done({"stranger": 5})
+        assert accept(store, draft("stranger"))[0].version == 6
+        assert store.disown({}) == []
 
 
 class TestRequeue:

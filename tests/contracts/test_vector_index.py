@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient
 
 from coldstart.errors import Conflict, InvalidInput, NotFound
-from coldstart.index import Filter, IndexStore, Point, VectorIndex
+from coldstart.index import Filter, Held, IndexStore, Point, VectorIndex
 from coldstart.index.edge import EdgeIndexStore
 from coldstart.index.exact import ExactIndex, ExactIndexStore
 from coldstart.index.server import ServerIndexStore
@@ -203,6 +203,29 @@ class TestDeletes:
         index.upsert([point("a", 5)])
         index.delete({"a": 4})
         assert found(index) == ["a"]
+
+
+class TestScan:
+    def test_everything_is_told_once_in_pages_tombstones_too(self, index: VectorIndex) -> None:
+        index.upsert([point(f"i{n}", n + 1) for n in range(25)])
+        index.delete({"i3": 100, "never seen": 7})
+        pages = list(index.scan(page=10))
+        assert max(map(len, pages)) <= 10
+        told = sorted((held for page in pages for held in page), key=lambda held: held.item_id)
+        live = [Held(f"i{n}", n + 1, False) for n in range(25) if n != 3]
+        assert told == sorted([*live, Held("i3", 100, True), Held("never seen", 7, True)], key=lambda h: h.item_id)
+
+    def test_nothing(self, index: VectorIndex) -> None:
+        assert [held for page in index.scan(page=10) for held in page] == []
+
+    def test_writes_between_pages_hide_nothing_that_stays(self, index: VectorIndex) -> None:
+        index.upsert([point(f"i{n}") for n in range(30)])
+        told: list[str] = []
+        for number, page in enumerate(index.scan(page=7)):
+            told += [held.item_id for held in page]
+            index.upsert([point(f"new-{number}"), point(f"i{number}", 2)])
+        assert {item_id for item_id in told if item_id.startswith("i")} == {f"i{n}" for n in range(30)}
+        assert len(told) == len(set(told))
 
 
 class TestRefusals:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,13 @@ from adapters.artifact import load_artifact, save_artifact
 from coldstart.catalog import Draft, Stage, Status
 from coldstart.entities import Item
 from coldstart.errors import Conflict, InvalidInput, NotFound
+from coldstart.index import VectorIndex
 from coldstart.recommend import Request
 from coldstart.settings import Settings
 from tests import servers
 from tests.toyshop import GREEN, Shop, make_shop, picture
 from tests.workers.toy import wait_until
+from workers.reconcile import reconcile
 from workers.runtime import Runtime, make_worker, open_runtime
 
 ITEMS = 16  # of the toy shop
@@ -133,6 +137,47 @@ def test_a_lost_index_is_written_again_without_encoding(settings: Settings, shop
         wait_for_all(runtime, ITEMS)
         assert runtime.index.count() == ITEMS
         assert not runtime.encoder.opened
+
+
+def digest(index: VectorIndex) -> str:
+    """Of everything live in the index: ids, versions and vectors."""
+    live = [held.item_id for page in index.scan(page=100) for held in page if not held.deleted]
+    points = index.fetch(sorted(live))
+    told = sha256()
+    for item_id in sorted(points):
+        told.update(f"{item_id}\0{points[item_id].version}\0".encode() + points[item_id].vector.tobytes())
+    return told.hexdigest()
+
+
+def test_an_index_made_again_from_nothing_equals_the_one_that_was_lost(settings: Settings, shop: Shop) -> None:
+    with open_runtime(settings) as runtime:
+        runtime.seed(shop.dataset)
+        for title in ("Sencha", "Sencha, second edition"):
+            put(runtime, Draft(Item("sencha", title), picture=picture(GREEN)))
+        wait_for_all(runtime, ITEMS + 1)
+        runtime.store.delete("tea-0")
+        runtime.wake_index()
+        wait_until(lambda: runtime.index.count() == ITEMS)
+        before = digest(runtime.index)
+    shutil.rmtree(settings.index_dir)
+    with open_runtime(settings) as runtime:
+        wait_for_all(runtime, ITEMS)
+        assert digest(runtime.index) == before
+        assert reconcile(runtime.store, runtime.index, adapter_version=runtime.adapter.version).repaired == 0
+
+
+def test_a_running_service_finds_by_itself_what_its_index_lost(settings: Settings, shop: Shop) -> None:
+    with open_runtime(settings.model_copy(update={"reconcile_seconds": 0.2})) as runtime:
+        runtime.seed(shop.dataset)
+        wait_for_all(runtime, ITEMS)
+        before = digest(runtime.index)
+        lost = runtime.index.fetch(["tea-0"])["tea-0"]
+        runtime.index.delete({"tea-0": lost.version + 1})
+        runtime.index.upsert([replace(lost, item_id="stranger")])
+        wait_until(lambda: runtime.store.get("tea-0").version == lost.version + 2, what="the loss to be noticed")
+        wait_until(lambda: list(runtime.index.fetch(["tea-0", "stranger"])) == ["tea-0"], what="the repair")
+        assert (runtime.index.fetch(["tea-0"])["tea-0"].vector == lost.vector).all()
+        assert digest(runtime.index) != before  # by the version
 
 
 def test_another_adapter_gets_every_item_into_its_own_space(settings: Settings, shop: Shop, tmp_path: Path) -> None:

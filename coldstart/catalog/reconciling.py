@@ -1,0 +1,72 @@
+"""What the index should hold, page by page, and how it is owed again. Works inside the transaction it is given.
+
+The order of locks is that of `coldstart.catalog.accepting`.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, and_, bindparam, case, exists, or_, select, update
+
+from coldstart.catalog import Draft, Settled, Stage, Status
+from coldstart.catalog.accepting import TOMBSTONE_PRIORITY, owe
+from coldstart.catalog.models import items, outbox
+from coldstart.catalog.recovery import PRIORITY
+from coldstart.catalog.rows import from_blob, item_row
+from coldstart.catalog.statements import insert
+from coldstart.entities import ExternalId, Item
+
+# A retrievable item and one whose tombstone is written owe nothing; a status alone does not tell of the latter.
+_OWES_NOTHING = ~exists().where(outbox.c.item_id == items.c.item_id)
+
+
+def settled(tx: Connection, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
+    """`ItemStore.settled`."""
+    served = and_(items.c.status == Status.RETRIEVABLE, items.c.adapter_version == adapter_version)
+    page = (
+        select(items.c.item_id, items.c.version, case((items.c.deleted, None), else_=items.c.vector).label("vector"))
+        .where(or_(served, items.c.status == Status.DELETED), _OWES_NOTHING)
+        .order_by(items.c.item_id)
+        .limit(limit)
+    )
+    if after is not None:
+        page = page.where(items.c.item_id > after)
+    return [Settled(row.item_id, row.version, from_blob(row.vector, "<f4")) for row in tx.execute(page)]
+
+
+def owe_again(
+    tx: Connection, versions: Mapping[ExternalId, int], *, held: Mapping[ExternalId, int], now: float
+) -> list[ExternalId]:
+    """`ItemStore.owe_again`."""
+    still = (
+        select(items.c.item_id, items.c.version, items.c.deleted)
+        .where(items.c.item_id.in_(versions), items.c.status.in_([Status.RETRIEVABLE, Status.DELETED]), _OWES_NOTHING)
+        .order_by(items.c.item_id)
+        .with_for_update()
+    )
+    rows = [row for row in tx.execute(still) if row.version == versions[row.item_id]]
+    next_versions = {row.item_id: max(row.version, held.get(row.item_id, 0) + 1) for row in rows}
+    if rows:
+        change = update(items).where(items.c.item_id == bindparam("key"))
+        status = case((items.c.deleted, Status.DELETED), else_=Status.PENDING)
+        values = [{"key": item_id, "next": version} for item_id, version in next_versions.items()]
+        tx.execute(change.values(version=bindparam("next"), status=status), values)
+    for deleted, priority in ((True, TOMBSTONE_PRIORITY), (False, PRIORITY)):
+        due = {row.item_id: next_versions[row.item_id] for row in rows if row.deleted == deleted}
+        owe(tx, due, Stage.INDEX, priority=priority, now=now)
+    return [row.item_id for row in rows]
+
+
+def disown(tx: Connection, held: Mapping[ExternalId, int], *, now: float) -> list[ExternalId]:
+    """`ItemStore.disown`."""
+    if not held:
+        return []
+    rows = [
+        item_row(Draft(Item(item_id, "")), now=now)
+        | {"version": held[item_id] + 1, "status": Status.DELETED, "deleted": True}
+        for item_id in sorted(held)
+    ]
+    put = insert(tx, items).on_conflict_do_nothing(index_elements=[items.c.item_id])
+    taken_in = list(tx.scalars(put.returning(items.c.item_id), rows))
+    due = {item_id: held[item_id] + 1 for item_id in taken_in}
+    owe(tx, due, Stage.INDEX, priority=TOMBSTONE_PRIORITY, now=now)
+    return taken_in
