@@ -38,6 +38,6 @@ SCHEMA = schemathesis.openapi.from_dict(document(), config=CONFIG)
 
 
 @SCHEMA.parametrize()
-@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_documented(case: Case[Any], service: Running) -> None:
     case.call_and_validate(base_url=service.url)
