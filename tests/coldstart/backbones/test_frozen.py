@@ -191,7 +191,7 @@ def test_a_process_killed_while_saving_leaves_the_old_or_the_new(tmp_path: Path)
     make(0).save(folder)
     whole = {make(0).sha256, make(1).sha256}
     chance = random.Random(0)  # noqa: S311 - chooses moments
-    for _ in range(8):
+    for _ in range(4):
         process = subprocess.Popen([sys.executable, "-c", SAVE_FOR_EVER, str(folder)], stdout=subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
