@@ -1,8 +1,7 @@
-"""``coldstart`` with traps set in it: ``python -m benchmarks.armed serve ...`` dies, fails or waits where it is told.
+"""``coldstart`` with traps set in it: ``python -m benchmarks.armed serve ...`` dies where it is told to.
 
 The traps are wrapped around the product's own functions in this process; the product knows nothing of them.
-``COLDSTART_TEST_TRAPS`` lists them as ``POINT=ACTION@N``: at the Nth time that the process passes the point, it kills
-itself (``kill``), raises `Unavailable` (``raise``) or waits a second (``wait``).
+``COLDSTART_TEST_TRAPS`` lists them as ``POINT@N``: at the Nth time that the process passes the point, it kills itself.
 
 ``COLDSTART_TEST_POISON`` lets the encoder do what an item's title asks for: ``kill``, ``segfault``, ``hang`` (in native
 code, deaf to everything but SIGKILL), ``exhaust`` (memory without end) or ``choke`` (an exception).
@@ -13,13 +12,10 @@ import functools
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Engine, event
-
-from coldstart.errors import Unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,42 +27,31 @@ INDEX_POINTS = ("index.after_claim", "index.after_upsert", "index.before_done")
 WORKER_POINTS = ("worker.after_claim", "worker.after_encode", "worker.before_store", "worker.after_store")
 POINTS = (*SERVICE_POINTS, *INDEX_POINTS, *WORKER_POINTS)
 POISONS = ("kill", "segfault", "hang", "exhaust", "choke")
-WAIT_S = 1.0
 
 
 class Trap:
-    """Counts how often a point is passed, and acts once."""
+    """Counts how often a point is passed, and kills the process once."""
 
-    def __init__(self, action: str, at: int) -> None:
-        self._action, self._left = action, at
+    def __init__(self, at: int) -> None:
+        self._left = at
         self._lock = threading.Lock()
 
     def spring(self) -> None:
         """Pass the point."""
         with self._lock:
             self._left -= 1
-            if self._left != 0:
-                return
-        match self._action:
-            case "kill":
+            if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-            case "raise":
-                raise Unavailable("a trap was set here", subject="trap", remedy="Try again")
-            case "wait":
-                time.sleep(WAIT_S)
-            case other:
-                raise ValueError(f"{other!r} is no action")
 
 
 def parse(traps: str) -> dict[str, Trap]:
-    """``worker.after_claim=kill@3,...`` as traps by point."""
+    """``worker.after_claim@3,...`` as traps by point."""
     parsed = {}
     for trap in filter(None, traps.split(",")):
-        point, _, rest = trap.partition("=")
-        action, _, at = rest.partition("@")
+        point, _, at = trap.partition("@")
         if point not in POINTS:
             raise ValueError(f"{point!r} is no point: there are {', '.join(POINTS)}")
-        parsed[point] = Trap(action, int(at))
+        parsed[point] = Trap(int(at))
     return parsed
 
 

@@ -7,16 +7,14 @@ item has to be in the answers to a recommendation request, and in the index exac
 Ends with one JSON line. A kill takes the process away, not the machine: what a power cut does is not shown here.
 """
 
-import argparse
-import json
 import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -24,10 +22,10 @@ import httpx
 from adapters.artifact import Artifact, load_artifact
 from adapters.serving import ServedAdapter
 from api.cli.arrivals import item_body
-from benchmarks import processes
+from benchmarks import command, processes
 from coldstart.catalog import Status, open_item_store
 from coldstart.dataset import Dataset, read_dataset
-from coldstart.index import open_index_store
+from coldstart.index import VectorIndex, open_index_store
 from coldstart.settings import Settings
 
 POSTERS = 4
@@ -99,27 +97,20 @@ class Posting:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command.parser(__doc__, quick="100 items")
     parser.add_argument("data", type=Path, nargs="?", help="data set whose contents are posted; default a sample shop")
-    parser.add_argument("--adapter", type=Path, help="adapter to serve; one trained on the data set by default")
+    command.add_adapter(parser)
     parser.add_argument("--items", type=int, default=500, help="items to post (500)")
     parser.add_argument("--kills", type=int, default=1, help="how often the service is killed (1)")
-    parser.add_argument("--quick", action="store_true", help="100 items")
-    parser.add_argument(
-        "--work", type=Path, default=Path(tempfile.gettempdir()) / "coldstart-benchmarks", help="artifacts and logs"
-    )
     options = parser.parse_args()
     processes.end_on_sigterm()
-    data = options.data or sample_shop(options.work / "crash-shop")
-    adapter = options.adapter or processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
+    data, adapter = command.served(options.work, data=options.data, adapter=options.adapter)
     with tempfile.TemporaryDirectory(prefix="coldstart-state-") as folder:
         figures = run(
             adapter, read_dataset(data), Path(folder),
             items=100 if options.quick else options.items, kills=options.kills,
         )  # fmt: skip
-    for name, value in asdict(figures).items():
-        print(f"{name:<16}{value:>10,}")
-    print(json.dumps(asdict(figures)))
+    command.tell(figures)
 
 
 def run(adapter: Path, dataset: Dataset, folder: Path, *, items: int, kills: int, flags: Sequence[str] = ()) -> Figures:
@@ -187,20 +178,17 @@ def _answered(client: httpx.Client, user_id: str) -> Counter[str]:
         found.update(row["item_id"] for row in rows)
 
 
+@contextmanager
+def opened_index(settings: Settings, artifact: Artifact) -> Iterator[VectorIndex]:
+    """The index that the stopped service left."""
+    with closing(open_index_store(root=settings.index_dir)) as indexes:
+        yield indexes.create(artifact.version, ServedAdapter(artifact).dim)
+
+
 def indexed(settings: Settings, artifact: Artifact, item_ids: Sequence[str]) -> tuple[int, dict[str, int]]:
     """Live points in the index that the stopped service left, and the version of each of the items in it."""
-    with closing(open_index_store(root=settings.index_dir)) as indexes:
-        index = indexes.create(artifact.version, ServedAdapter(artifact).dim)
+    with opened_index(settings, artifact) as index:
         return index.count(), {item_id: point.version for item_id, point in index.fetch(item_ids).items()}
-
-
-def sample_shop(folder: Path) -> Path:
-    """A small shop, written where it is not there."""
-    from coldstart.sample import write_sample
-
-    if not (folder / "splits").exists():
-        write_sample(folder, products=300, shoppers=300, clicks=9000)
-    return folder
 
 
 if __name__ == "__main__":

@@ -15,9 +15,7 @@ with the one that the service rebuilds. Ends with one JSON line; a seed replays 
 not the instants. A kill takes processes away, not the machine: what a power cut does is not shown here.
 """
 
-import argparse
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -25,9 +23,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,17 +34,16 @@ from rich.progress import Progress
 from sqlalchemy import func, select
 
 from adapters.artifact import Artifact, load_artifact
-from adapters.serving import ServedAdapter
-from benchmarks import processes
+from benchmarks import command, processes
 from benchmarks.armed import INDEX_POINTS, SERVICE_POINTS, TRAPS, WORKER_POINTS
-from benchmarks.crash import sample_shop
+from benchmarks.crash import opened_index
 from benchmarks.ledger import Ledger
 from benchmarks.proxy import Proxy, proxied
 from coldstart.catalog import open_item_store
 from coldstart.catalog.engine import Database
 from coldstart.catalog.models import outbox
 from coldstart.catalog.statements import chunks
-from coldstart.index import VectorIndex, open_index_store
+from coldstart.index import VectorIndex
 from coldstart.settings import Settings
 
 QUICK = {
@@ -156,7 +153,8 @@ class Site:
 
     def left(self) -> int:
         """Rows of the outbox that have not come to their end, due or not."""
-        return _left(self._database.url)
+        with closing(Database(self._database.url)) as database, database.read() as tx:
+            return tx.execute(select(func.count()).where(outbox.c.due_at.is_not(None))).scalar_one()
 
     def start_service(self) -> None:
         """Put up a service that ended in order."""
@@ -204,7 +202,7 @@ class Site:
         return processes.Process(["worker", "--log-level", "WARNING", *self._flags], log, traps)
 
     def _traps(self, points: Sequence[str]) -> Mapping[str, str]:
-        return {TRAPS: f"{self._rng.choice(points)}=kill@{self._rng.randint(3, 12)}"}
+        return {TRAPS: f"{self._rng.choice(points)}@{self._rng.randint(3, 12)}"}
 
     def _log(self, name: str) -> Path:
         self._starts += 1
@@ -232,14 +230,14 @@ def run(
     faults = [fault for fault, times in plan.items() for _ in range(times)]
     rng.shuffle(faults)
     artifact = load_artifact(adapter)
-    state = folder / "state"
+    settings = Settings(data_dir=folder / "state")
     with ExitStack() as stack:
         database = stack.enter_context(processes.postgresql_server())
         broker = stack.enter_context(processes.redis_server())
         database_proxy = stack.enter_context(proxied(database.socket))
         broker_proxy = stack.enter_context(proxied(broker.port))
         every = [
-            "--data-dir", str(state), "--adapter", str(adapter.resolve()), "--no-embedded-worker",
+            "--data-dir", str(settings.data_dir), "--adapter", str(adapter.resolve()), "--no-embedded-worker",
             "--database-url", f"postgresql://postgres@127.0.0.1:{database_proxy.port}/postgres",
             "--broker-url", f"redis://127.0.0.1:{broker_proxy.port}/0",
             "--lease-seconds", "5", "--relay-seconds", "0.2", "--max-attempts", "50", *flags,
@@ -266,10 +264,10 @@ def run(
         site.disarm()
         site.service.wait_until(lambda: site.left() == 0, seconds=SETTLE_S, what="an end for every item")
         site.stop()
-        with closing(open_item_store(database.url)) as store, _opened(state, artifact) as index:
+        with closing(open_item_store(database.url)) as store, opened_index(settings, artifact) as index:
             row = ledger.check(store, index, known=known)
             before = _digest(index, ledger.entries)
-        rebuilt = _rebuilt(site, state, artifact, ledger, live=row.indexed + known)
+        rebuilt = _rebuilt(site, settings, artifact, ledger, live=row.indexed + known)
         return Figures(
             faults=len(faults) - plan.get("child_kill", 0) + site.sprung + site.child_deaths(),
             **{name: value for name, value in asdict(row).items() if name != "indexed"},
@@ -290,19 +288,6 @@ def _wait(condition: Callable[[], bool], site: Site, posters: Sequence[Future[No
         time.sleep(0.02)
 
 
-def _left(database_url: str) -> int:
-    """Rows that have not come to their end, due or not."""
-    with closing(Database(database_url)) as database, database.read() as tx:
-        return tx.execute(select(func.count()).where(outbox.c.due_at.is_not(None))).scalar_one()
-
-
-@contextmanager
-def _opened(state: Path, artifact: Artifact) -> Iterator[VectorIndex]:
-    """The index that the stopped service left."""
-    with closing(open_index_store(root=Settings(data_dir=state).index_dir)) as indexes:
-        yield indexes.create(artifact.version, ServedAdapter(artifact).dim)
-
-
 def _digest(index: VectorIndex, item_ids: Iterable[str]) -> str:
     """SHA-256 over the id, version and vector of each live point among these."""
     digest = hashlib.sha256()
@@ -314,33 +299,28 @@ def _digest(index: VectorIndex, item_ids: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _rebuilt(site: Site, state: Path, artifact: Artifact, ledger: Ledger, *, live: int) -> str:
+def _rebuilt(site: Site, settings: Settings, artifact: Artifact, ledger: Ledger, *, live: int) -> str:
     """The digest of the index that the service makes where there is none."""
-    shutil.rmtree(Settings(data_dir=state).index_dir)
+    shutil.rmtree(settings.index_dir)
     site.start_service()
     site.service.wait_until(
         lambda: site.left() == 0 and site.service.counts()["retrievable"] >= live, seconds=SETTLE_S, what="a new index"
     )
     site.stop()
-    with _opened(state, artifact) as index:
+    with opened_index(settings, artifact) as index:
         return _digest(index, ledger.entries)
 
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--adapter", type=Path, help="adapter to serve; one trained on a sample shop by default")
+    parser = command.parser(__doc__, quick="about a minute: 400 items, some 50 faults")
+    command.add_adapter(parser)
     parser.add_argument("--items", type=int, default=20_000, help="items to post (20,000)")
     parser.add_argument("--times", type=int, default=40, help="how many times the faults of --quick are injected (40)")
     parser.add_argument("--seed", type=int, default=0, help="of the order of faults and posts (0)")
-    parser.add_argument("--quick", action="store_true", help="about a minute: 400 items, some 50 faults")
-    parser.add_argument(
-        "--work", type=Path, default=Path(tempfile.gettempdir()) / "coldstart-benchmarks", help="artifacts and logs"
-    )
     options = parser.parse_args()
     processes.end_on_sigterm()
-    data = sample_shop(options.work / "crash-shop")
-    adapter = options.adapter or processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
+    _, adapter = command.served(options.work, adapter=options.adapter)
     items, times = (400, 1) if options.quick else (options.items, options.times)
     with (
         tempfile.TemporaryDirectory(prefix="coldstart-state-") as folder,
@@ -352,9 +332,7 @@ def main() -> None:
             plan={fault: number * times for fault, number in QUICK.items()},
             on_progress=lambda done, total: bars.update(task, completed=done, total=total),
         )  # fmt: skip
-    for name, value in asdict(figures).items():
-        print(f"{name:<20}{value:>10,}")
-    print(json.dumps(asdict(figures)))
+    command.tell(figures)
     if figures.lost or figures.stale or figures.resurrected or figures.duplicate_effects:
         sys.exit(1)
 

@@ -15,7 +15,6 @@ an answer counts if it is a list and comes within the deadline of a second. Ends
 =====================  ==============================================================
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -29,8 +28,7 @@ import httpx
 import numpy as np
 
 from adapters.artifact import load_artifact
-from benchmarks import processes
-from benchmarks.crash import sample_shop
+from benchmarks import command, processes
 from benchmarks.proxy import Proxy, proxied
 
 CLIENTS = 4
@@ -60,17 +58,12 @@ class Reply:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--adapter", type=Path, help="adapter to serve; one trained on a sample shop by default")
+    parser = command.parser(__doc__, quick="5 seconds each")
+    command.add_adapter(parser)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each condition (60)")
-    parser.add_argument("--quick", action="store_true", help="5 seconds each")
-    parser.add_argument(
-        "--work", type=Path, default=Path(tempfile.gettempdir()) / "coldstart-benchmarks", help="artifacts and logs"
-    )
     options = parser.parse_args()
     processes.end_on_sigterm()
-    data = sample_shop(options.work / "crash-shop")
-    adapter = options.adapter or processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
+    _, adapter = command.served(options.work, adapter=options.adapter)
     with tempfile.TemporaryDirectory(prefix="coldstart-state-") as folder:
         conditions = run(adapter, Path(folder), seconds=5.0 if options.quick else options.seconds)
     print(f"{'condition':<18}{'requests':>9}{'answered':>10}{'degraded':>10}{'p50 ms':>9}{'p99 ms':>9}")

@@ -6,14 +6,13 @@ and picture to see how many a second become retrievable, then posts ten times as
 it waits until every accepted item is retrievable or dead, and looks for them in the index. Ends with one JSON line.
 """
 
-import argparse
 import asyncio
 import json
 import re
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,8 +20,8 @@ import numpy as np
 
 from adapters.artifact import load_artifact
 from api.cli.arrivals import item_body
-from benchmarks import processes
-from benchmarks.crash import indexed, sample_shop
+from benchmarks import command, processes
+from benchmarks.crash import indexed
 from coldstart.catalog import Status, open_item_store
 from coldstart.dataset import Dataset, read_dataset
 from coldstart.settings import Settings
@@ -73,23 +72,15 @@ class Answers:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="20 seconds, a mark of 100")
-    parser.add_argument(
-        "--work", type=Path, default=Path(tempfile.gettempdir()) / "coldstart-benchmarks", help="artifacts and logs"
-    )
-    options = parser.parse_args()
+    options = command.parser(__doc__, quick="20 seconds, a mark of 100").parse_args()
     processes.end_on_sigterm()
-    data = sample_shop(options.work / "crash-shop")
-    adapter = processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
+    data, adapter = command.served(options.work)
     seconds, max_backlog, sample = (20, 100, 60) if options.quick else (120, 500, 200)
     with tempfile.TemporaryDirectory(prefix="coldstart-state-") as folder:
         figures = run(
             adapter, read_dataset(data), Path(folder), seconds=seconds, max_backlog=max_backlog, sample=sample
         )
-    for name, value in asdict(figures).items():
-        print(f"{name:<18}{value!s:>12}")
-    print(json.dumps(asdict(figures)))
+    command.tell(figures)
 
 
 def run(

@@ -6,17 +6,14 @@ the end each of the 20 has to be a dead letter after at most 5 tries, and every 
 having started anything again. Ends with one JSON line.
 """
 
-import argparse
-import json
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import processes
+from benchmarks import command, processes
 from benchmarks.armed import POISON, POISONS
-from benchmarks.crash import sample_shop
 from coldstart.catalog import Status
 
 MAX_ATTEMPTS = 5
@@ -40,18 +37,13 @@ class Figures:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--adapter", type=Path, help="adapter to serve; one trained on a sample shop by default")
+    parser = command.parser(__doc__, quick="200 items, 5 of them poison")
+    command.add_adapter(parser)
     parser.add_argument("--items", type=int, default=2000, help="items to post (2000)")
     parser.add_argument("--poisonous", type=int, default=20, help="how many of them are poison (20)")
-    parser.add_argument("--quick", action="store_true", help="200 items, 5 of them poison")
-    parser.add_argument(
-        "--work", type=Path, default=Path(tempfile.gettempdir()) / "coldstart-benchmarks", help="artifacts and logs"
-    )
     options = parser.parse_args()
     processes.end_on_sigterm()
-    data = sample_shop(options.work / "crash-shop")
-    adapter = options.adapter or processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
+    _, adapter = command.served(options.work, adapter=options.adapter)
     items, poisonous = (200, 5) if options.quick else (options.items, options.poisonous)
     with (
         tempfile.TemporaryDirectory(prefix="coldstart-state-") as folder,
@@ -60,9 +52,7 @@ def main() -> None:
     ):
         flags = ["--database-url", database_url, "--broker-url", broker_url, "--worker-processes", "2"]
         figures = run(adapter, Path(folder), items=items, poisonous=poisonous, flags=flags)
-    for name, value in asdict(figures).items():
-        print(f"{name:<16}{value:>10,}")
-    print(json.dumps(asdict(figures)))
+    command.tell(figures)
 
 
 def run(adapter: Path, folder: Path, *, items: int, poisonous: int, flags: Sequence[str]) -> Figures:

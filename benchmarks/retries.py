@@ -6,21 +6,18 @@ is told that another is being answered (409) is sent again. Then every item's ve
 would have raised it. Ends with one JSON line.
 """
 
-import argparse
 import asyncio
-import json
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from benchmarks import processes
-from benchmarks.crash import sample_shop
+from benchmarks import command, processes
 from coldstart.catalog import open_item_store
 from coldstart.settings import Settings
 
@@ -49,20 +46,12 @@ class Figures:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="300 requests")
-    parser.add_argument(
-        "--work", type=Path, default=Path(tempfile.gettempdir()) / "coldstart-benchmarks", help="artifacts and logs"
-    )
-    options = parser.parse_args()
+    options = command.parser(__doc__, quick="300 requests").parse_args()
     processes.end_on_sigterm()
-    data = sample_shop(options.work / "crash-shop")
-    adapter = processes.trained(data, options.work / f"crash-{data.name}", backbone="als")
+    _, adapter = command.served(options.work)
     with tempfile.TemporaryDirectory(prefix="coldstart-state-") as folder:
         figures = run(adapter, Path(folder), requests=300 if options.quick else 3000)
-    for name, value in asdict(figures).items():
-        print(f"{name:<12}{value:>10,}")
-    print(json.dumps(asdict(figures)))
+    command.tell(figures)
 
 
 def run(adapter: Path, folder: Path, *, requests: int, flags: Sequence[str] = ()) -> Figures:

@@ -23,7 +23,7 @@ import numpy as np
 from adapters.artifact import Artifact, load_artifact
 from adapters.embedding import embed_items
 from api.cli.arrivals import Posted, lists_of, post_items
-from benchmarks import processes
+from benchmarks import command, processes
 from coldstart.dataset import Dataset, read_dataset
 from coldstart.encoders import open_image_encoder, open_text_encoder
 from coldstart.evaluation.metrics import rank, recall_ndcg
@@ -109,21 +109,17 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command.parser(__doc__, quick="50 items, 50 users")
     parser.add_argument("data", type=Path, help="data set folder")
     parser.add_argument("--split", required=True, help="published split of the data set")
     parser.add_argument("--backbone", choices=["lightgcn", "als"], default="lightgcn", help="which backbone to train")
     parser.add_argument("--adapter", type=Path, help="adapter to serve instead of training one")
     parser.add_argument("--users", type=int, default=200, help="users whose lists are asked for (200)")
     parser.add_argument("--limit-items", type=int, help="post only so many of the cold test items")
-    parser.add_argument("--quick", action="store_true", help="50 items, 50 users")
     parser.add_argument("--url", help="ask this service, which serves the same adapter and holds no cold item yet")
     parser.add_argument("--scaled-out", action="store_true", help="PostgreSQL, a broker, workers of their own")
     parser.add_argument("--workers", type=int, default=2, help="worker processes when scaled out (2)")
     parser.add_argument("--broker", choices=["redis", "rabbitmq"], default="redis", help="when scaled out (redis)")
-    parser.add_argument(
-        "--work", type=Path, default=Path(tempfile.gettempdir()) / "coldstart-benchmarks", help="artifacts and logs"
-    )
     options = parser.parse_args()
     if options.quick:
         options.users, options.limit_items = min(50, options.users), min(50, options.limit_items or 50)

@@ -8,17 +8,16 @@ schema, cleaning and tokeniser. An adapter is saved and killed. Ends with one JS
 
 import argparse
 import base64
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 from tokenizers import Tokenizer
 
-from benchmarks import processes, ttr
+from benchmarks import command, processes, ttr
 from benchmarks.hostile import addresses, bodies, pictures, saving, texts
 from coldstart.catalog.statements import chunks
 from coldstart.encoders import DEFAULT_TEXT_MODEL
@@ -72,9 +71,7 @@ def main() -> None:
         figures, errors = run(Path(folder), mutated=mutated, texts_=number, kills=kills)
     for error in errors:
         print(error)
-    for name, value in asdict(figures).items():
-        print(f"{name:<16}{value:>12,}")
-    print(json.dumps(asdict(figures)))
+    command.tell(figures)
 
 
 def run(folder: Path, *, mutated: int, texts_: int, kills: int) -> tuple[Figures, list[str]]:

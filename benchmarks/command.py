@@ -1,0 +1,52 @@
+"""What the command lines of benchmarks share: options, the sample shop that is served, and how figures are told."""
+
+import argparse
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import processes
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+def parser(about: str | None, *, quick: str) -> argparse.ArgumentParser:
+    """A parser with ``--work`` and ``--quick``, of which ``quick`` says what it does; ``about`` is a module's text."""
+    made = argparse.ArgumentParser(description=(about or "").splitlines()[0])
+    made.add_argument("--quick", action="store_true", help=quick)
+    made.add_argument(
+        "--work", type=Path, default=Path(tempfile.gettempdir()) / "coldstart-benchmarks", help="artifacts and logs"
+    )
+    return made
+
+
+def add_adapter(to: argparse.ArgumentParser) -> None:
+    """The option ``--adapter``."""
+    to.add_argument("--adapter", type=Path, help="adapter to serve; by default one is trained on the data posted")
+
+
+def served(work: Path, *, data: Path | None = None, adapter: Path | None = None) -> tuple[Path, Path]:
+    """Data set and adapter: those given, or else a small sample shop and what is trained on it, once a folder."""
+    data = data or _sample_shop(work / "crash-shop")
+    return data, adapter or processes.trained(data, work / f"crash-{data.name}", backbone="als")
+
+
+def tell(figures: "DataclassInstance") -> None:
+    """A line a figure, then all of them as one line of JSON."""
+    told: dict[str, Any] = asdict(figures)
+    width = max(map(len, told)) + 2
+    for name, value in told.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        print(f"{name:<{width}}{f'{value:,}' if number else str(value):>12}")
+    print(json.dumps(told))
+
+
+def _sample_shop(folder: Path) -> Path:
+    from coldstart.sample import write_sample
+
+    if not (folder / "splits").exists():
+        write_sample(folder, products=300, shoppers=300, clicks=9000)
+    return folder
