@@ -55,10 +55,14 @@ class Bulkhead:
     def _run(self) -> None:
         while True:
             answer, work = self._calls.get()
+            # Free before the answer is there: whoever has it may call again at once.
             try:
-                answer.set_result(work())
+                result = work()
             except BaseException as error:
-                answer.set_exception(error)
-            finally:
                 self._free.release()
-                del answer, work  # or the last answer would live until the next call
+                answer.set_exception(error)
+            else:
+                self._free.release()
+                answer.set_result(result)
+                del result
+            del answer, work  # or the last answer would live until the next call

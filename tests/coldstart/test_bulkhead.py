@@ -43,6 +43,11 @@ def test_a_call_that_hangs_is_given_up_and_once_all_hang_nobody_waits() -> None:
             assert time.monotonic() < deadline
 
 
+def test_whoever_has_an_answer_finds_the_thread_free_again() -> None:
+    bulkhead = Bulkhead("database", threads=1, deadline_s=10)
+    assert [bulkhead.call(max, n, 0) for n in range(5000)] == list(range(5000))
+
+
 def test_as_many_calls_as_threads_run_at_once() -> None:
     bulkhead, together = Bulkhead("database", threads=3, deadline_s=10), threading.Barrier(3)
     with ThreadPoolExecutor(3) as pool:
