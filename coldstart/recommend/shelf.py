@@ -43,7 +43,8 @@ class Shelf:
 class ShelfKeeper:
     """Makes the shelf and keeps it for a few seconds: no request pays for it twice, and one request at a time makes it.
 
-    While the store or the index is away the last shelf stays; without one, what was clicked in training is on it.
+    While the store or the index is away the last shelf stays; without one, what was clicked in training is on it, and
+    `Unavailable` is raised where not even that can be had.
 
     Parameters
     ----------
@@ -90,12 +91,7 @@ class ShelfKeeper:
             )
         except Unavailable as error:
             _log.warning("the shelf is not up to date", extra={"error": str(error)})
-        if self._shelf.hits:
-            return replace(self._shelf, degraded=True)
-        try:
-            return replace(self._make([], []), degraded=True)
-        except Unavailable:
-            return replace(self._shelf, degraded=True)
+        return replace(self._shelf if self._shelf.hits else self._make([], []), degraded=True)
 
     def _make(self, reported: Sequence[tuple[ExternalId, int]], arrived: Sequence[ItemRecord]) -> Shelf:
         # Reports add to an item's clicks, so what is among the most clicked was so in training or is reported.

@@ -236,12 +236,15 @@ def test_without_the_index_the_last_shelf_answers(store: ItemStore, index: Exact
     assert answer.degraded or request_.limit == 3  # the shelf alone was enough for the last
 
 
-def test_without_the_index_and_without_a_shelf_the_error_says_so(store: ItemStore, index: ExactIndex) -> None:
+@pytest.mark.parametrize("request_", [Request(user_id="ann"), Request()])
+def test_without_the_index_and_without_a_shelf_the_error_says_so(
+    store: ItemStore, index: ExactIndex, request_: Request
+) -> None:
     stock(store, index)
     hurt = Away(index)
     hurt.away = True
     with pytest.raises(Unavailable, match="gone fishing"):
-        make(store, hurt).recommend(Request(user_id="ann"))  # type: ignore[arg-type]
+        make(store, hurt).recommend(request_)  # type: ignore[arg-type]
 
 
 def test_without_the_store_a_list_is_made_from_training_alone(store: ItemStore, index: ExactIndex) -> None:
