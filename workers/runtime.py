@@ -106,12 +106,8 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         app = make_app(settings.broker_url, lease_s=settings.lease_seconds)
         register(app, encode_due=ingestor.encode_due, apply_due=ingestor.apply_due)
         backlog = Backlog(store.backlog, mark=settings.max_backlog)
-
-        def look() -> None:
-            telemetry.backlog.set(backlog.look())
-
-        look()  # before the first request
-        relay = _start_relay(stack, settings, app, store, telemetry, look=look)
+        backlog.look()  # before the first request
+        relay = _start_relay(stack, settings, app, store, backlog, telemetry)
         worker = EmbeddedWorker(app, QUEUES if settings.embedded_worker else [INDEX])
         # A broker that is away must not keep the service from starting; the worker goes on looking for it.
         worker.start(wait=is_in_process(settings.broker_url))
@@ -200,7 +196,8 @@ def _behaviour(store: ItemStore, settings: Settings) -> Behaviour:
     """What recommendations read of the store: over a network, not at any price in time."""
     if settings.catalog_url.startswith("sqlite"):
         return store
-    bulkhead = Bulkhead("database", threads=READ_THREADS, deadline_s=settings.read_deadline_seconds)
+    threads = READ_THREADS + 1  # and the one request at a time that brings a sentence
+    bulkhead = Bulkhead("database", threads=threads, deadline_s=settings.read_deadline_seconds)
     return PromptBehaviour(store, bulkhead)
 
 
@@ -242,13 +239,7 @@ def _ingestor(
 
 
 def _start_relay(
-    stack: ExitStack,
-    settings: Settings,
-    app: Celery,
-    store: ItemStore,
-    telemetry: Telemetry,
-    *,
-    look: Callable[[], None] = lambda: None,
+    stack: ExitStack, settings: Settings, app: Celery, store: ItemStore, backlog: Backlog, telemetry: Telemetry
 ) -> Relay:
     def due(stage: Stage) -> int:
         items = store.due(stage)
@@ -256,7 +247,7 @@ def _start_relay(
         return items
 
     def encode_due() -> int:
-        look()
+        telemetry.backlog.set(backlog.look())
         return due(Stage.ENCODE)
 
     looks: dict[str, Callable[[], int]] = {
