@@ -18,8 +18,11 @@ class Range(TypedDict, total=False):
     lte: float
 
 
-Filter = Mapping[str, Scalar | list[Scalar] | Range]
-"""Conditions that all hold: payload path -> equal to a scalar, one of a list, or within a range.
+Not = TypedDict("Not", {"not": Scalar | list[Scalar] | Range})
+"""The opposite of a condition: it also holds where the path leads to nothing."""
+
+Filter = Mapping[str, Scalar | list[Scalar] | Range | Not]
+"""Conditions that all hold: payload path -> equal to a scalar, one of a list, within a range, or the opposite of these.
 
 A payload value that is a list matches when any of its elements does. A path is dotted: ``attributes.genre``; each part
 may hold any characters but dots and quotation marks. Numbers match by value (10 and 10.0 are equal), text by case, and

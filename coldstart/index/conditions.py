@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from coldstart.errors import InvalidInput
@@ -33,10 +33,16 @@ Match = str | bool | Bounds
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Holds where a value at ``path`` fits any of ``matches``; without matches it holds nowhere."""
+    """Holds where a value at ``path`` fits any of ``matches``, or where none does if ``negated``."""
 
     path: str
     matches: tuple[Match, ...]
+    negated: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds nowhere, whatever the payload."""
+        return not self.matches and not self.negated
 
     @property
     def index_kind(self) -> Literal["keyword", "float"] | None:
@@ -47,14 +53,15 @@ class Condition:
 
     def holds(self, payload: Mapping[str, Any]) -> bool:
         """Whether the payload satisfies the condition: what the engines compute, in plain Python."""
-        return any(_fits(value, match) for value in _values(payload, self.path) for match in self.matches)
+        found = any(_fits(value, match) for value in _values(payload, self.path) for match in self.matches)
+        return found != self.negated
 
 
 def read_filter(where: Filter | None) -> list[Condition]:
     """The conditions of a filter; `InvalidInput` naming the path where one cannot be read.
 
-    >>> read_filter({"genre": ["Drama", "Crime"], "cold": True})
-    [Condition(path='genre', matches=('Drama', 'Crime')), Condition(path='cold', matches=(True,))]
+    >>> read_filter({"genre": ["Drama", "Crime"]})
+    [Condition(path='genre', matches=('Drama', 'Crime'), negated=False)]
     """
     return [_read(path, wanted) for path, wanted in (where or {}).items()]
 
@@ -94,6 +101,8 @@ def _read(path: str, wanted: object) -> Condition:
             "the filter path has an empty part or a quotation mark", subject=path, remedy="Write it as attributes.genre"
         )
     if isinstance(wanted, Mapping):
+        if wanted.keys() == {"not"} and not (isinstance(wanted["not"], Mapping) and "not" in wanted["not"]):
+            return replace(_read(path, wanted["not"]), negated=True)
         return Condition(path, (_read_range(path, wanted),))
     values = wanted if isinstance(wanted, list) else [wanted]
     return Condition(path, tuple(_read_scalar(path, value) for value in values))
@@ -109,7 +118,9 @@ def _read_scalar(path: str, value: object) -> Match:
 def _read_range(path: str, wanted: Mapping[str, object]) -> Bounds:
     if not wanted or not wanted.keys() <= {"gt", "gte", "lt", "lte"}:
         raise InvalidInput(
-            "the range has no bound or an unknown one", subject=path, remedy="Use some of gt, gte, lt and lte"
+            "the range has no bound or an unknown one",
+            subject=path,
+            remedy="Use some of gt, gte, lt and lte, or not alone",
         )
     return Bounds(**{side: _number(path, bound) for side, bound in wanted.items()})
 

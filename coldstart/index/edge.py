@@ -56,7 +56,7 @@ class EdgeIndex:
     ) -> list[list[Hit]]:
         vectors = queries(vectors, limit, self.dim)
         conditions = read_filter(where)
-        if not all(condition.matches for condition in conditions):
+        if any(condition.is_empty for condition in conditions):
             return [[] for _ in vectors]
         self._index_payload(conditions)
         wanted = _filter(conditions, exclude)
@@ -210,8 +210,13 @@ def _create_shard(folder: Path, dim: int) -> None:
 def _filter(conditions: Sequence[Condition], exclude: Sequence[ExternalId]) -> qdrant.Filter | None:
     if not conditions and not exclude:  # an empty filter makes a scan slower than none
         return None
-    excluded = qdrant.HasIdCondition({stored_id(item_id) for item_id in exclude})
-    return qdrant.Filter(must=[_told(condition) for condition in conditions], must_not=[excluded])
+    return qdrant.Filter(
+        must=[_told(condition) for condition in conditions if not condition.negated],
+        must_not=[
+            qdrant.HasIdCondition({stored_id(item_id) for item_id in exclude}),
+            *(_told(condition) for condition in conditions if condition.negated and condition.matches),
+        ],
+    )
 
 
 def _told(condition: Condition) -> qdrant.FieldCondition | qdrant.Filter:

@@ -44,11 +44,14 @@ class ServerIndex:
     ) -> list[list[Hit]]:
         vectors = queries(vectors, limit, self.dim)
         conditions = read_filter(where)
-        if not all(condition.matches for condition in conditions):
+        if any(condition.is_empty for condition in conditions):
             return [[] for _ in vectors]
         wanted = models.Filter(
-            must=[_told(condition) for condition in conditions],
-            must_not=[models.HasIdCondition(has_id=[str(stored_id(item_id)) for item_id in exclude])],
+            must=[_told(condition) for condition in conditions if not condition.negated],
+            must_not=[
+                models.HasIdCondition(has_id=[str(stored_id(item_id)) for item_id in exclude]),
+                *(_told(condition) for condition in conditions if condition.negated and condition.matches),
+            ],
         )
         requests = [
             models.QueryRequest(query=vector, limit=limit, filter=wanted, with_payload=True)

@@ -305,6 +305,12 @@ class TestFilters:
             ({"attributes.absent": "x"}, []),
             ({"cold": False, "attributes.genre": "Crime"}, ["crime"]),
             ({"cold": True, "attributes.price": {"lt": 11}}, ["drama"]),
+            ({"attributes.genre": {"not": "Crime"}}, ["comedy", "odd", "bare"]),
+            ({"attributes.genre": {"not": ["Crime", "Comedy"]}}, ["odd", "bare"]),
+            ({"attributes.genre": {"not": []}}, ["drama", "comedy", "crime", "odd", "bare"]),
+            ({"attributes.price": {"not": {"gt": 9.5}}}, ["comedy", "odd", "bare"]),
+            ({"cold": {"not": True}}, ["comedy", "crime", "bare"]),
+            ({"cold": {"not": False}, "attributes.genre": "Crime"}, ["drama"]),
         ],
     )
     def test_conditions(self, catalogue: VectorIndex, where: Filter, expected: list[str]) -> None:
@@ -332,6 +338,9 @@ class TestFilters:
             {"price": {"gt": np.inf}},
             {"price": np.nan},
             {"price": None},
+            {"price": {"not": None}},
+            {"price": {"not": {"not": 1}}},
+            {"price": {"not": 1, "gt": 0}},
             {"a..b": 1},
             {'a"b': 1},
             {"": 1},
@@ -438,7 +447,10 @@ def test_threads_that_race_leave_the_newest(index: VectorIndex, kind: str) -> No
     assert index.count() == len(alive)
 
 
-@pytest.mark.parametrize("where", [None, {"cold": True}, {"group": ["g1", "g3"]}, {"price": {"gte": 20, "lt": 60}}])
+@pytest.mark.parametrize(
+    "where",
+    [None, {"cold": True}, {"group": ["g1", "g3"]}, {"price": {"gte": 20, "lt": 60}}, {"price": {"not": {"gte": 50}}}],
+)
 def test_answers_equal_the_oracle(store: IndexStore, where: Filter | None) -> None:
     rng = np.random.default_rng(1)
     dim, n = 16, 400
