@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from api.problems import field_problems, invalid, problem_of
-from api.schemas import BatchAnswer, BatchItem, ItemBody
+from api.schemas.answers import BatchAnswer
+from api.schemas.requests import BatchItem, ItemBody
 from coldstart.catalog import Accepted, Draft, Once
 from coldstart.entities import ExternalId, Item
 from coldstart.errors import ColdstartError, InvalidInput

@@ -6,7 +6,7 @@ from api.access import GuardedRoute, needs
 from api.dependencies import PageLimit, PageOffset, ServiceDep
 from api.paths import ItemId
 from api.problems import documented
-from api.schemas import AcceptedView, ItemsView, ItemView
+from api.schemas.answers import AcceptedView, ItemsView, ItemView
 from coldstart.access import Scope
 from coldstart.catalog import Status
 

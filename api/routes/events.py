@@ -7,7 +7,8 @@ from fastapi import APIRouter
 from api.access import GuardedRoute, needs
 from api.dependencies import ServiceDep
 from api.problems import documented
-from api.schemas import EventsBody, EventsView
+from api.schemas.answers import EventsView
+from api.schemas.requests import EventsBody
 from coldstart.access import Scope
 from coldstart.entities import Event
 

@@ -8,7 +8,7 @@ from api.access import GuardedRoute, needs, public
 from api.dependencies import ServiceDep
 from api.problems import documented
 from api.readiness import Readiness
-from api.schemas import HealthView, StatusView, TimeToRecommendable
+from api.schemas.answers import HealthView, StatusView, TimeToRecommendable
 from coldstart.access import Scope
 from coldstart.catalog import Status
 from coldstart.errors import Unavailable

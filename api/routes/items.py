@@ -10,16 +10,8 @@ from api.idempotency import OnceDep
 from api.intake import accept, accept_batch
 from api.paths import ItemId
 from api.problems import documented
-from api.schemas import (
-    AcceptedView,
-    BatchBody,
-    BatchView,
-    ItemBody,
-    ItemsView,
-    ItemView,
-    RecommendationView,
-    SimilarView,
-)
+from api.schemas.answers import AcceptedView, BatchView, ItemsView, ItemView, RecommendationView, SimilarView
+from api.schemas.requests import BatchBody, ItemBody
 from coldstart.access import Scope
 from coldstart.catalog import Status
 from coldstart.encoders.media import sniff_media_type

@@ -8,7 +8,8 @@ from api.access import GuardedRoute, needs
 from api.dependencies import ListLimit, Service, ServiceDep
 from api.paths import UserId
 from api.problems import documented
-from api.schemas import Range, RecommendationsBody, RecommendationsView
+from api.schemas.answers import RecommendationsView
+from api.schemas.requests import Range, RecommendationsBody
 from coldstart.access import Scope
 from coldstart.recommend import RecommendationList, Request
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import orjson
 from pydantic import ValidationError
 
-from api.schemas import ItemBody
+from api.schemas.requests import ItemBody
 from coldstart.catalog import Draft
 from coldstart.catalog.rows import check_draft
 from coldstart.clean import clean_text, compose_text
