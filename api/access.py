@@ -61,12 +61,15 @@ class Guard:
         """Whether no key is asked for."""
         return self._keyring is None or self._keyring.is_empty
 
-    async def admit(self, request: Request, needed: Scope) -> None:
-        """Return where the request may go on; `RateLimited`, `Unauthorized` or `Forbidden` where it may not."""
+    async def admit(self, request: Request, needed: Scope) -> ApiKey | None:
+        """The caller's key, if it has one, where the request may go on.
+
+        `RateLimited`, `Unauthorized` or `Forbidden` where it may not.
+        """
         key = self._key_of(request)
         await self._count(f"key {key.key_id}" if key else f"address {_address(request)}")
         if self.is_open:
-            return
+            return None
         if key is None:
             sent = "authorization" in request.headers
             raise Unauthorized(
@@ -78,6 +81,7 @@ class Guard:
                 f"the API key's scope is {key.scope}, and this needs {needed}", subject=key.key_id,
                 remedy=f"Use a key that was made with --scope {needed}",
             )  # fmt: skip
+        return key
 
     def _key_of(self, request: Request) -> ApiKey | None:
         """By the bytes of the header: what clients send there may be anything."""
@@ -123,10 +127,17 @@ class GuardedRoute(JsonRoute):
         async def guarded(request: Request) -> Response:
             if needed is not None:
                 guard: Guard = request.app.state.guard
-                await guard.admit(request, needed)
+                key = await guard.admit(request, needed)
+                request.state.caller = None if key is None else key.key_id
             return await handle(request)
 
         return guarded
+
+
+def caller_of(request: Request) -> str | None:
+    """The id of the key that the request was let in with; ``None`` for one that came without."""
+    caller: str | None = request.state.caller
+    return caller
 
 
 def document(app: FastAPI) -> None:

@@ -25,8 +25,8 @@ class Service:
     writes: Permits
     deletes: Permits
     sentences: Permits
-    in_flight: set[str] = field(default_factory=set)
-    """Keys of requests that are being answered (`api.idempotency`)."""
+    in_flight: set[tuple[str | None, str]] = field(default_factory=set)
+    """Callers and keys of requests that are being answered (`api.idempotency`)."""
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Service":

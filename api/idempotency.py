@@ -10,6 +10,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from api.access import caller_of
 from api.dependencies import ServiceDep
 from coldstart.catalog import Once
 from coldstart.errors import InFlight, InvalidInput
@@ -46,15 +47,15 @@ async def _once(request: Request, service: ServiceDep, header: KeyHeader = None)
     if header is None:
         yield None
         return
-    key = read_key(header)
-    if key in service.in_flight:  # of another process the database tells
+    caller, key = caller_of(request), read_key(header)
+    if (caller, key) in service.in_flight:  # of another process the database tells
         raise InFlight("a request with this key is being answered", subject=key, remedy="Send it again in a moment")
-    service.in_flight.add(key)
+    service.in_flight.add((caller, key))
     try:
         asked = f"{request.method} {request.scope['path']}\n".encode() + await request.body()
-        yield Once(key, sha256(asked).hexdigest())
+        yield Once(key, sha256(asked).hexdigest(), caller)
     finally:
-        service.in_flight.discard(key)
+        service.in_flight.discard((caller, key))
 
 
 # Ends with the function, before the answer is sent: whoever has the answer may ask again at once.

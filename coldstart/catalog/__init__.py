@@ -7,6 +7,7 @@ One transaction writes an item at its next version together with its outbox row;
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from typing import Protocol
 
 from coldstart.entities import Event, ExternalId, Item
@@ -58,11 +59,22 @@ class Once:
     """A request that is to take effect once, however often it is sent: its caller's key, and a digest of what it asks.
 
     The answer is kept for a day. Until then the key gets it again and nothing is changed, whether it was a promise or a
-    refusal; `InvalidInput` where the key came with another request, `InFlight` where its first one is under way.
+    refusal; `InvalidInput` where the key came with another request, `InFlight` where its first one is under way. Keys
+    of one caller are nothing to another; requests whose caller is not known (``None``) share theirs.
     """
 
     key: str
     fingerprint: str
+    caller: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the answer is kept under: of fixed length, and the same for no two callers' keys.
+
+        >>> len({Once("k", "").name, Once("k", "", "a").name, Once("k", "", "b").name, Once("k", "other", "a").name})
+        3
+        """
+        return sha256(f"{self.caller or ''}\n{self.key}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

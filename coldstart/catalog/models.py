@@ -99,7 +99,7 @@ class ApiKeyColumns(TypedColumns):
 
 
 class RequestColumns(TypedColumns):
-    """Answers of requests that came with a key, for those who send them again."""
+    """Answers of requests that came with a key, for those who send them again; by `Once.name`."""
 
     key: Named[str] = Column(_ID, primary_key=True)
     fingerprint: Named[str] = Column(_SHA256)

@@ -5,7 +5,6 @@ The lock on a key comes before every other, and nobody waits for it: who finds i
 
 import json
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 
 from sqlalchemy import Connection, delete, func, select
 
@@ -29,9 +28,9 @@ def answered(
     """The answers of the work, or those that it got the first time."""
     if once is None:
         return list(work())
-    _lock(tx, once.key)
+    _lock(tx, once)
     known = select(requests.c.fingerprint, requests.c.answers)
-    first = tx.execute(known.where(requests.c.key == once.key, requests.c.expires_at > now)).first()
+    first = tx.execute(known.where(requests.c.key == once.name, requests.c.expires_at > now)).first()
     if first is None:
         answers = work()
         _keep(tx, once, answers, now=now)
@@ -43,12 +42,14 @@ def answered(
     return _read(first.answers)
 
 
-def _lock(tx: Connection, key: str) -> None:
+def _lock(tx: Connection, once: Once) -> None:
     """Let no other transaction answer for the key meanwhile. On SQLite a writing transaction is alone."""
     if tx.dialect.name == "postgresql":
-        bucket = int.from_bytes(sha256(key.encode()).digest()[:4], signed=True)
+        bucket = int.from_bytes(bytes.fromhex(once.name)[:4], signed=True)
         if not tx.scalar(select(func.pg_try_advisory_xact_lock(_KEY_LOCKS, bucket))):
-            raise InFlight("a request with this key is being answered", subject=key, remedy="Send it again in a moment")
+            raise InFlight(
+                "a request with this key is being answered", subject=once.key, remedy="Send it again in a moment"
+            )
 
 
 def _keep(tx: Connection, once: Once, answers: Answers, *, now: float) -> None:
@@ -62,7 +63,7 @@ def _keep(tx: Connection, once: Once, answers: Answers, *, now: float) -> None:
         set_={column.name: column for column in put.excluded if column.name != "key"},
     )
     row = {"fingerprint": once.fingerprint, "answers": _written(answers), "expires_at": now + KEPT_S}
-    tx.execute(put, [{"key": once.key, **row}])
+    tx.execute(put, [{"key": once.name, **row}])
 
 
 def _written(answers: Answers) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from api.idempotency import read_key
+from coldstart.access import Scope
 from coldstart.catalog import Stage
 from coldstart.errors import InvalidInput
 from tests.api.conftest import Running
@@ -17,12 +19,12 @@ from tests.workers.toy import wait_until
 REQUESTS, TIMES = 200, 3
 
 
-def key(value: str) -> dict[str, str]:
+def keyed(value: str) -> dict[str, str]:
     return {"Idempotency-Key": f'"{value}"'}
 
 
 def test_the_same_put_again_is_the_first_answer_again(http: httpx.Client) -> None:
-    first, again = (http.put("/items/once", json={"title": "Once"}, headers=key("put-1")) for _ in range(2))
+    first, again = (http.put("/items/once", json={"title": "Once"}, headers=keyed("put-1")) for _ in range(2))
     assert first.status_code == again.status_code == 202 and again.json() == first.json()
     assert http.get("/items/once").json()["version"] == 1
     assert http.put("/items/once", json={"title": "Once"}).json()["version"] == 2  # without a key, as ever
@@ -30,16 +32,16 @@ def test_the_same_put_again_is_the_first_answer_again(http: httpx.Client) -> Non
 
 def test_the_same_batch_again_is_the_first_answer_again(http: httpx.Client) -> None:
     body = {"items": [{"item_id": "one-of-two", "title": "Of two"}, {"item_id": "two-of-two"}]}
-    first, again = (http.post("/items/batch", json=body, headers=key("batch-1")) for _ in range(2))
+    first, again = (http.post("/items/batch", json=body, headers=keyed("batch-1")) for _ in range(2))
     assert first.status_code == 207 and (first.json()["accepted"], first.json()["refused"]) == (1, 1)
     assert again.json() == first.json() and http.get("/items/one-of-two").json()["version"] == 1
 
 
 def test_a_delete_again_leaves_what_came_after_it(http: httpx.Client) -> None:
     http.put("/items/withdrawn", json={"title": "Withdrawn"})
-    first = http.delete("/items/withdrawn", headers=key("delete-1"))
+    first = http.delete("/items/withdrawn", headers=keyed("delete-1"))
     http.put("/items/withdrawn", json={"title": "Back"})
-    assert http.delete("/items/withdrawn", headers=key("delete-1")).json() == first.json()
+    assert http.delete("/items/withdrawn", headers=keyed("delete-1")).json() == first.json()
     assert http.get("/items/withdrawn").json()["title"] == "Back"
 
 
@@ -53,8 +55,8 @@ def test_a_delete_again_leaves_what_came_after_it(http: httpx.Client) -> None:
     ],
 )
 def test_another_request_with_a_key_is_refused(http: httpx.Client, method: str, path: str, body: Any) -> None:
-    assert http.put("/items/keyed", json={"title": "Keyed"}, headers=key("taken")).status_code == 202
-    answer = http.request(method, path, json=body, headers=key("taken"))
+    assert http.put("/items/keyed", json={"title": "Keyed"}, headers=keyed("taken")).status_code == 202
+    answer = http.request(method, path, json=body, headers=keyed("taken"))
     assert answer.status_code == 422 and answer.json()["subject"] == "taken" and "new key" in answer.json()["remedy"]
     assert (http.get("/items/keyed").json()["title"], http.get("/items/keyed").json()["version"]) == ("Keyed", 1)
 
@@ -62,24 +64,48 @@ def test_another_request_with_a_key_is_refused(http: httpx.Client, method: str, 
 def test_while_the_first_is_being_answered_the_key_is_refused(service: Running, http: httpx.Client) -> None:
     """The first waits for a database whose one writer is held up here."""
     database = service.runtime.store._database  # type: ignore[attr-defined]
-    in_flight: set[str] = service.app.state.service.in_flight
+    in_flight: set[tuple[str | None, str]] = service.app.state.service.in_flight
     with ThreadPoolExecutor(1) as pool:
         with database.write():
-            first = pool.submit(http.put, "/items/slow", json={"title": "Slow"}, headers=key("slow-1"))
+            first = pool.submit(http.put, "/items/slow", json={"title": "Slow"}, headers=keyed("slow-1"))
             pause = threading.Event()
-            while "slow-1" not in in_flight and not first.done():
+            while (None, "slow-1") not in in_flight and not first.done():
                 pause.wait(0.01)
-            second = httpx.put(f"{service.url}/items/slow", json={"title": "Slow"}, headers=key("slow-1"))
+            second = httpx.put(f"{service.url}/items/slow", json={"title": "Slow"}, headers=keyed("slow-1"))
             assert second.status_code == 409 and second.json()["type"] == "urn:coldstart:in-flight"
             assert second.headers["retry-after"] == "1"
         assert first.result().status_code == 202
-    assert http.put("/items/slow", json={"title": "Slow"}, headers=key("slow-1")).json() == first.result().json()
+    assert http.put("/items/slow", json={"title": "Slow"}, headers=keyed("slow-1")).json() == first.result().json()
+
+
+def test_a_key_is_nothing_to_another_caller(http: httpx.Client, key: Callable[[Scope], dict[str, str]]) -> None:
+    ours, theirs = key(Scope.WRITE), key(Scope.WRITE)
+    first = http.put("/items/ours", json={"title": "Ours"}, headers=ours | keyed("shared"))
+    other = http.put("/items/theirs", json={"title": "Theirs"}, headers=theirs | keyed("shared"))
+    assert first.status_code == other.status_code == 202 and other.json()["item_id"] == "theirs"
+    assert http.put("/items/ours", json={"title": "Ours"}, headers=theirs | keyed("shared")).status_code == 422
+    again = http.put("/items/ours", json={"title": "Ours"}, headers=ours | keyed("shared"))
+    assert again.json() == first.json()
+
+
+def test_a_key_in_flight_holds_up_no_other_caller(
+    service: Running, http: httpx.Client, key: Callable[[Scope], dict[str, str]]
+) -> None:
+    ours, theirs = key(Scope.WRITE), key(Scope.WRITE)
+    caller = ours["Authorization"].split("_")[1]
+    in_flight: set[tuple[str | None, str]] = service.app.state.service.in_flight
+    in_flight.add((caller, "busy"))
+    try:
+        assert http.delete("/items/unknown", headers=ours | keyed("busy")).status_code == 409
+        assert http.delete("/items/unknown", headers=theirs | keyed("busy")).status_code == 404
+    finally:
+        in_flight.discard((caller, "busy"))
 
 
 def test_every_request_sent_three_times_at_once_takes_effect_once(service: Running) -> None:
     async def send(client: httpx.AsyncClient, n: int) -> tuple[int, int]:
         while True:
-            answer = await client.put(f"/items/thrice-{n}", json={"title": f"Number {n}"}, headers=key(f"thrice-{n}"))
+            answer = await client.put(f"/items/thrice-{n}", json={"title": f"Number {n}"}, headers=keyed(f"thrice-{n}"))
             if answer.status_code == 202:
                 return n, answer.json()["version"]
             assert (answer.status_code, answer.headers["retry-after"]) == (409, "1")

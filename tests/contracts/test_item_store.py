@@ -718,6 +718,25 @@ class TestOnce:
             store.delete("a", once=replace(self.ONCE, fingerprint="delete a"))
         assert (store.get("a").version, store.get("a").item.title) == (1, "a title")
 
+    def test_a_key_is_its_callers_own(self, store: ItemStore) -> None:
+        callers = [replace(self.ONCE, caller=caller) for caller in (None, "caller-1", "caller-2")]
+        versions = {once.caller: store.accept([draft("a")], once=once) for once in callers}
+        assert [answer[0].version for answer in versions.values()] == [1, 2, 3]  # type: ignore[union-attr]
+        for once in callers:
+            assert store.accept([draft("a")], once=once) == versions[once.caller]
+        other = replace(self.ONCE, caller="caller-3", fingerprint="delete a")
+        assert store.delete("a", once=other).version == 4
+
+    def test_another_callers_key_is_not_held_up(self, cluster: Callable[[], str]) -> None:
+        url = cluster()
+        store, other = SqlItemStore(url), SqlItemStore(url)
+        theirs = replace(self.ONCE, caller="caller-2")
+        with store._database.write() as tx:
+            repeating.answered(tx, self.ONCE, lambda: other.accept([draft("a")], once=theirs), now=0.0)
+        assert other.get("a").version == 1
+        store.close()
+        other.close()
+
     def test_answer_and_effect_come_together_or_not_at_all(self, store: ItemStore) -> None:
         unkept = Once("key-1", None)  # type: ignore[arg-type]
         with pytest.raises(IntegrityError):
@@ -734,7 +753,7 @@ class TestOnce:
         assert store.accept([draft("a")], once=self.ONCE)[0].version == 151  # type: ignore[union-attr]
         store.accept([draft("a")], once=Once("key-last", "put a"))
         with store._database.read() as tx:
-            assert set(tx.scalars(text("SELECT key FROM requests"))) == {"key-1", "key-last"}
+            assert set(tx.scalars(text("SELECT key FROM requests"))) == {self.ONCE.name, Once("key-last", "put a").name}
 
     def test_sent_three_times_at_once_it_is_done_once(self, url: str) -> None:
         """By two processes' stores, so that what they share is the database alone."""
