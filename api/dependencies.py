@@ -32,7 +32,7 @@ class Service:
     def of(cls, runtime: Runtime) -> "Service":
         """As many threads as the runtime's stores have use for; sentences queue at the one encoder they share."""
         settings = runtime.settings
-        embedded = settings.catalog_url.startswith("sqlite") and settings.qdrant_url is None
+        embedded = settings.embeds_catalog and settings.qdrant_url is None
         threads = EMBEDDED_THREADS if embedded else REMOTE_THREADS
         return cls(
             runtime,

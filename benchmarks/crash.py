@@ -25,7 +25,7 @@ from api.cli.arrivals import item_body
 from benchmarks import command, processes
 from coldstart.catalog import Status, open_item_store
 from coldstart.dataset import Dataset, read_dataset
-from coldstart.index import VectorIndex, open_index_store
+from coldstart.index import VectorIndex, index_store_of
 from coldstart.settings import Settings
 
 POSTERS = 4
@@ -181,7 +181,7 @@ def _answered(client: httpx.Client, user_id: str) -> Counter[str]:
 @contextmanager
 def opened_index(settings: Settings, artifact: Artifact) -> Iterator[VectorIndex]:
     """The index that the stopped service left."""
-    with closing(open_index_store(root=settings.index_dir)) as indexes:
+    with closing(index_store_of(settings)) as indexes:
         yield indexes.create(artifact.version, ServedAdapter(artifact).dim)
 
 

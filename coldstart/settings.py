@@ -62,6 +62,11 @@ class Settings(BaseModel):
         return self.database_url or f"sqlite:///{self.data_dir / 'catalog.sqlite3'}"
 
     @property
+    def embeds_catalog(self) -> bool:
+        """Whether the catalogue is a file of this machine, and reading it no matter of a network."""
+        return self.catalog_url.startswith("sqlite")
+
+    @property
     def rates_url(self) -> str | None:
         """The Redis in which processes count requests together; ``None`` where each counts its own."""
         return self.redis_url or (self.broker_url if self.broker_url.startswith(("redis://", "rediss://")) else None)

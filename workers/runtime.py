@@ -14,7 +14,7 @@ from coldstart.catalog import ItemStore, Stage, Status, open_item_store
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
 from coldstart.errors import InvalidInput
-from coldstart.index import IndexStore, VectorIndex, open_index_store
+from coldstart.index import IndexStore, VectorIndex, index_store_of
 from coldstart.recommend import Behaviour, PromptBehaviour, Recommender
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
@@ -181,7 +181,7 @@ def _open_ingestor(settings: Settings, adapter: ServedAdapter) -> Ingestor:
 
 
 def _open_indexes(stack: ExitStack, settings: Settings) -> IndexStore:
-    indexes = open_index_store(root=settings.index_dir, qdrant_url=settings.qdrant_url, api_key=settings.qdrant_api_key)
+    indexes = index_store_of(settings)
     stack.callback(indexes.close)
     return indexes
 
@@ -194,7 +194,7 @@ def _open_store(stack: ExitStack, settings: Settings) -> ItemStore:
 
 def _behaviour(store: ItemStore, settings: Settings) -> Behaviour:
     """What recommendations read of the store: over a network, not at any price in time."""
-    if settings.catalog_url.startswith("sqlite"):
+    if settings.embeds_catalog:
         return store
     threads = READ_THREADS + 1  # and the one request at a time that brings a sentence
     bulkhead = Bulkhead("database", threads=threads, deadline_s=settings.read_deadline_seconds)

@@ -23,7 +23,7 @@ from coldstart.catalog.engine import Database
 from coldstart.catalog.models import api_keys, items
 from coldstart.catalog.schema import alembic_config
 from coldstart.errors import ColdstartError, Conflict
-from coldstart.index import open_index_store
+from coldstart.index import index_store_of
 from coldstart.settings import Settings
 from workers.app import MEMORY, is_in_process, make_app
 from workers.models import models_of
@@ -157,9 +157,7 @@ def _index(settings: Settings, adapter: ServedAdapter) -> Finding:
     if settings.qdrant_url is None and not settings.index_dir.exists():
         return Finding(State.WARN, "index", "there is none yet", "It is made at the first start")
     try:
-        indexes = open_index_store(
-            root=settings.index_dir, qdrant_url=settings.qdrant_url, api_key=settings.qdrant_api_key
-        )
+        indexes = index_store_of(settings)
     except Conflict as error:
         return Finding(State.WARN, "index", error.what, "Ask the service itself: GET /health/ready and GET /status")
     try:

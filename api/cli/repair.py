@@ -9,7 +9,7 @@ from adapters.serving import ServedAdapter
 from api.cli.checks import Finding, State
 from coldstart.catalog import open_item_store
 from coldstart.errors import ColdstartError, Conflict, NotFound
-from coldstart.index import open_index_store
+from coldstart.index import index_store_of
 from coldstart.settings import Settings
 from workers.reconcile import Reconciled, reconcile
 
@@ -38,9 +38,7 @@ def _reconciled(settings: Settings) -> Reconciled:
     adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
     if settings.qdrant_url is None and not settings.index_dir.exists():
         raise NotFound("there is no index yet", remedy="Start the service: it makes one and fills it")
-    with closing(
-        open_index_store(root=settings.index_dir, qdrant_url=settings.qdrant_url, api_key=settings.qdrant_api_key)
-    ) as indexes:
+    with closing(index_store_of(settings)) as indexes:
         if adapter.version not in indexes.collections():
             raise NotFound(f"no collection for adapter {adapter.version}", remedy="Start the service: it makes one")
         index = indexes.create(adapter.version, adapter.dim)

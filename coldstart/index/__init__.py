@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from coldstart.entities import ExternalId, Scalar
+from coldstart.settings import Settings
 from coldstart.vectors import Matrix, Vector
 
 
@@ -157,3 +158,8 @@ def open_index_store(*, root: Path, qdrant_url: str | None = None, api_key: str 
     from coldstart.index.edge import EdgeIndexStore
 
     return EdgeIndexStore(root)
+
+
+def index_store_of(settings: Settings) -> IndexStore:
+    """The store that the settings name."""
+    return open_index_store(root=settings.index_dir, qdrant_url=settings.qdrant_url, api_key=settings.qdrant_api_key)

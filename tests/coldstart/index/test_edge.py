@@ -15,8 +15,9 @@ import pytest
 import qdrant_edge
 
 from coldstart.errors import Conflict, Unavailable
-from coldstart.index import Point, open_index_store
+from coldstart.index import Point, index_store_of, open_index_store
 from coldstart.index.edge import EdgeIndexStore
+from coldstart.settings import Settings
 
 DIM = 4
 
@@ -63,6 +64,12 @@ def test_it_is_the_default(tmp_path: Path) -> None:
     store = open_index_store(root=tmp_path / "not there yet")
     assert isinstance(store, EdgeIndexStore)
     assert store.collections() == []
+    store.close()
+
+
+def test_settings_name_their_store(tmp_path: Path) -> None:
+    store = index_store_of(Settings(data_dir=tmp_path))
+    assert isinstance(store, EdgeIndexStore) and (tmp_path / "index").is_dir()
     store.close()
 
 
