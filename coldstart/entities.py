@@ -15,7 +15,8 @@ Attributes = Mapping[str, Scalar | list[str]]
 class Item:
     """What a catalogue says about an item.
 
-    ``image`` is a path, an ``http(s)`` address or a ``data:`` URL; ``None`` where there is no picture.
+    ``image`` is a path, an ``http(s)`` address or a ``data:`` URL; ``None`` where there is no picture. Lists show the
+    item from ``published_at`` on and until ``expires_at`` (Unix seconds, UTC); ``None`` leaves a side open.
     """
 
     item_id: ExternalId
@@ -23,6 +24,8 @@ class Item:
     text: str = ""
     image: str | None = None
     attributes: Attributes = field(default_factory=dict)
+    published_at: float | None = None
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from coldstart.availability import window
 from coldstart.catalog import Claim, Encoded, ItemStore, Stage, Status
 from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, Unavailable
@@ -79,9 +80,9 @@ class Ingestor:
             self._write(
                 self._index,
                 [
-                    (claim, _point(claim, vectors[_id(claim)].vector, cold=vectors[_id(claim)].cold))
+                    (claim, _point(claim, outcome.vector, cold=outcome.cold, gates=outcome.gates))
                     for claim in claims
-                    if _id(claim) in vectors
+                    if (outcome := vectors.get(_id(claim))) is not None
                 ],
             )
         return len(claims)
@@ -98,7 +99,7 @@ class Ingestor:
         self._write(
             self._index,
             [
-                (claim, _point(claim, claim.vector, cold=bool(claim.record.cold)))
+                (claim, _point(claim, claim.vector, cold=bool(claim.record.cold), gates=claim.record.gates))
                 for claim in live
                 if claim.vector is not None and claim.record.adapter_version == version
             ],
@@ -175,11 +176,13 @@ def _versions(claims: Sequence[Claim]) -> dict[ExternalId, int]:
     return {_id(claim): claim.record.version for claim in claims}
 
 
-def _point(claim: Claim, vector: Vector, *, cold: bool) -> Point:
+def _point(claim: Claim, vector: Vector, *, cold: bool, gates: Mapping[str, float]) -> Point:
     payload: dict[str, Any] = {
         "cold": cold,
         "attributes": dict(claim.record.item.attributes),
         "accepted_at": claim.record.accepted_at,
+        "gates": {modality: round(gate, 4) for modality, gate in gates.items()},
+        **window(claim.record.item),
     }
     return Point(_id(claim), claim.record.version, vector, payload)
 

@@ -46,6 +46,8 @@ class ItemColumns(TypedColumns):
     text: Named[str] = Column(Text)
     image: Named[str | None] = Column(Text)
     attributes: Named[dict[str, object]] = Column(JSON)
+    published_at: Named[float | None] = Column(Double)
+    expires_at: Named[float | None] = Column(Double)
     picture_sha256: Named[str | None] = Column(_SHA256, ForeignKey("media.sha256"))
     accepted_at: Named[float] = Column(Double)
     claimed_at: Named[float | None] = Column(Double)

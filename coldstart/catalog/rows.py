@@ -55,6 +55,8 @@ def item_row(draft: Draft, *, now: float) -> dict[str, Any]:
         "text": item.text,
         "image": item.image,
         "attributes": dict(item.attributes),
+        "published_at": item.published_at,
+        "expires_at": item.expires_at,
         "picture_sha256": None if draft.picture is None else digest(draft.picture),
         "accepted_at": now,
         **UNREACHED,
@@ -98,7 +100,7 @@ def from_blob(blob: bytes | None, dtype: DTypeLike) -> Vector | None:
 def record(row: Row[*tuple[Any, ...]]) -> ItemRecord:
     """A row of `RECORDS` as the protocol shows it."""
     return ItemRecord(
-        item=Item(row.item_id, row.title, row.text, row.image, row.attributes),
+        item=Item(row.item_id, row.title, row.text, row.image, row.attributes, row.published_at, row.expires_at),
         version=row.version,
         status=Status(row.status),
         accepted_at=row.accepted_at,
@@ -132,6 +134,19 @@ def check_draft(draft: Draft) -> None:
     for name, value in item.attributes.items():
         if isinstance(value, float) and not isfinite(value):
             raise InvalidInput(f"the attribute {name!r} is not a finite number", subject=item.item_id)
+    _check_window(item)
+
+
+def _check_window(item: Item) -> None:
+    """Raise `InvalidInput` where there is no moment at which the item could be shown."""
+    published_at, expires_at = item.published_at, item.expires_at
+    if not all(at is None or isfinite(at) for at in (published_at, expires_at)):
+        raise InvalidInput("published_at or expires_at is not a finite number", subject=item.item_id)
+    if published_at is not None and expires_at is not None and expires_at <= published_at:
+        raise InvalidInput(
+            f"expires_at {expires_at:.0f} is not after published_at {published_at:.0f}", subject=item.item_id,
+            remedy="Send the later time as expires_at, or leave one of them out",
+        )  # fmt: skip
 
 
 def check_event(event: Event) -> None:
