@@ -32,7 +32,7 @@ def draft_of(item_id: ExternalId, body: ItemBody, *, max_image_bytes: int) -> Dr
                 f"image is neither a data: URL nor an http(s) address of at most {MAX_ADDRESS_CHARS} characters",
                 subject=item_id, remedy="Send data:image/png;base64,... or https://...",
             )  # fmt: skip
-    item = Item(item_id, body.title, body.text, address, body.attributes)
+    item = Item(item_id, body.title, body.text, address, body.attributes, body.published_at, body.expires_at)
     return Draft(item, picture, body.source_version)
 
 

@@ -9,7 +9,7 @@ from api.dependencies import ListLimit, Service, ServiceDep
 from api.paths import UserId
 from api.problems import documented
 from api.schemas.answers import RecommendationsView
-from api.schemas.requests import Range, RecommendationsBody
+from api.schemas.requests import Body, RecommendationsBody
 from coldstart.access import Scope
 from coldstart.recommend import RecommendationList, Request
 
@@ -45,4 +45,4 @@ async def _recommend(service: Service, request: Request) -> RecommendationList:
 
 
 def _condition(wanted: Any) -> Any:
-    return wanted.model_dump(exclude_none=True) if isinstance(wanted, Range) else wanted
+    return wanted.model_dump(exclude_none=True, by_alias=True) if isinstance(wanted, Body) else wanted

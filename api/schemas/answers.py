@@ -62,6 +62,8 @@ class ItemView(BaseModel):
     text: str
     image: str | None = Field(description="The picture's address, where it was sent as one")
     attributes: dict[str, Attribute]
+    published_at: datetime | None
+    expires_at: datetime | None
     accepted_at: datetime
     claimed_at: datetime | None
     encoded_at: datetime | None
@@ -91,6 +93,8 @@ class ItemView(BaseModel):
             text=item.text,
             image=item.image,
             attributes=dict(item.attributes),
+            published_at=None if item.published_at is None else moment(item.published_at),
+            expires_at=None if item.expires_at is None else moment(item.expires_at),
             accepted_at=moment(record.accepted_at),
             claimed_at=claimed,
             encoded_at=encoded,

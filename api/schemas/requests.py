@@ -139,6 +139,8 @@ class ItemBody(Body):
         le=INT64,
         description="The catalogue's own order: one that is not above the stored is answered 409",
     )
+    published_at: Seconds | None = Field(default=None, description="Unix seconds from which on lists may show it")
+    expires_at: Seconds | None = Field(default=None, description="Unix seconds from which on they may not any more")
 
 
 class BatchItem(ItemBody):
@@ -175,11 +177,20 @@ class Range(Body):
     lte: float | None = None
 
 
+Values = Scalar | Annotated[list[Scalar], Field(max_length=MAX_WANTED)] | Range
+
+
+class Opposite(Body):
+    """What an item must not be; one that says nothing of it is not."""
+
+    values: Values = Field(alias="not")
+
+
 Wanted = Annotated[
-    Scalar | Annotated[list[Scalar], Field(max_length=MAX_WANTED)] | Range,
+    Values | Opposite,
     _takes(
         f"text, a number, true, false, a list of at most {MAX_WANTED:,} of these, "
-        "or a range such as {'gte': 10, 'lt': 80}"
+        "a range such as {'gte': 10, 'lt': 80}, or {'not': any of these}"
     ),
 ]
 
@@ -206,7 +217,8 @@ class RecommendationsBody(Body):
     filter: Annotated[dict[Annotated[Name, AfterValidator(_filter_path)], Wanted], _at_most(MAX_CONDITIONS)] = Field(
         {},
         max_length=MAX_CONDITIONS,
-        description="Conditions that all hold: `attributes.NAME` or `cold` -> a value, a list of values, or a range",
+        description="Conditions that all hold: `attributes.NAME` or `cold` -> a value, a list of values, a range, "
+        'or `{"not": ...}` around one of these',
     )
     exclude: list[Id] = Field([], max_length=MAX_EXCLUDED, description="Items not wanted")
     explain: bool = Field(True, description="Say of each item why it is there")

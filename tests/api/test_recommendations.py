@@ -116,3 +116,11 @@ def test_a_filter_that_cannot_be_read_is_refused_with_its_path(http: httpx.Clien
 def test_a_bad_limit_is_refused(http: httpx.Client, limit: str) -> None:
     answer = http.get("/users/tea-user-0/recommendations", params={"limit": limit})
     assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "query.limit"
+
+
+def test_what_is_not_wanted_can_be_said(http: httpx.Client) -> None:
+    wanted = {"attributes.kind": {"not": ["tea"]}, "cold": {"not": True}}
+    rows = http.post("/recommendations", json={"user_id": "tea-user-0", "filter": wanted}).json()["rows"]
+    assert rows and all(row["item_id"].startswith("tool") and not row["cold"] for row in rows)
+    refused = http.post("/recommendations", json={"filter": {"attributes.kind": {"not": {"not": "tea"}}}})
+    assert refused.status_code == 422 and "{'not':" in refused.text

@@ -33,7 +33,7 @@ from coldstart.catalog import (
 )
 from coldstart.catalog.repeating import KEPT_S
 from coldstart.catalog.store import SqlItemStore
-from coldstart.entities import Event, Item
+from coldstart.entities import Attributes, Event, Item
 from coldstart.errors import ColdstartError, Conflict, InFlight, InvalidInput, NotFound
 
 LEASE_S = 60.0
@@ -222,6 +222,8 @@ class TestAccept:
             Item("a", "t", attributes={"\0": 1}),
             Item("a", "t", attributes={"price": float("nan")}),
             Item("a", "t", attributes={"price": float("inf")}),
+            Item("a", "t", published_at=float("nan")),
+            Item("a", "t", published_at=20.0, expires_at=20.0),
         ],
     )
     def test_what_no_database_takes_is_refused_alone(self, store: ItemStore, bad: Item) -> None:
@@ -235,7 +237,8 @@ class TestAccept:
         "character", ["\\u0000", "é", "e\u0301", "🦊", "\u202e", "'; DROP TABLE items; --", "%s", "../"]
     )
     def test_odd_text_comes_back_as_it_was(self, store: ItemStore, character: str) -> None:
-        item = Item(f"id {character}", character, character, character, {character: character, "tags": [character]})
+        attributes: Attributes = {character: character, "tags": [character]}
+        item = Item(f"id {character}", character, character, character, attributes, published_at=1.5, expires_at=2.5)
         assert isinstance(store.accept([Draft(item)])[0], Accepted)
         assert store.get(item.item_id).item == item
 

@@ -35,7 +35,17 @@ def test_an_accepted_item_is_retrievable_by_text_and_picture(works: Works) -> No
     point = works.index.fetch(["a"])["a"]
     assert point.vector.tolist() == [1, 0, 1, 0, 0]
     accepted_at = pytest.approx(record.accepted_at, rel=0, abs=1e-5)  # the index rounds the last digit
-    assert point.payload == {"cold": True, "attributes": {"shelf": "top"}, "accepted_at": accepted_at}
+    gates = {"text": 0.5, "image": 0.5}
+    assert point.payload == {
+        "cold": True, "attributes": {"shelf": "top"}, "accepted_at": accepted_at, "gates": gates
+    }  # fmt: skip
+
+
+def test_the_index_is_told_when_lists_may_show_an_item(works: Works) -> None:
+    works.store.accept([Draft(Item("a", "Tea", published_at=5.0, expires_at=9.0))])
+    works.ingestor.encode_due()
+    payload = works.index.fetch(["a"])["a"].payload
+    assert (payload["published_at"], payload["expires_at"]) == (5.0, 9.0)
 
 
 def test_steps_follow_each_other_in_time(works: Works) -> None:

@@ -1,0 +1,38 @@
+"""Drawing lists by chance, so that their propensities are known. Pure given a generator."""
+
+import numpy as np
+
+from coldstart.vectors import Rows, Vector
+
+
+def draw(logits: Vector, n: int, rng: np.random.Generator) -> tuple[Rows, Vector]:
+    """``n`` rows without repetition, each drawn by the softmax of the logits [k] of those that are left.
+
+    The Plackett-Luce model (Plackett 1975). The second answer holds each row's propensity: with what chance it was
+    drawn for its place, given those before it. Logits of minus infinity are never drawn.
+
+    >>> rows, propensities = draw(np.array([0.0, 50.0, -np.inf]), 3, np.random.default_rng(0))
+    >>> rows.tolist(), propensities.tolist()
+    ([1, 0], [1.0, 1.0])
+    """
+    left = np.asarray(logits, dtype=np.float64).copy()
+    rows: list[int] = []
+    propensities: list[float] = []
+    for _ in range(min(n, int(np.isfinite(left).sum()))):
+        weights = np.exp(left - left.max())
+        chances = weights / weights.sum()
+        row = int(rng.choice(len(left), p=chances))
+        rows.append(row)
+        propensities.append(float(chances[row]))
+        left[row] = -np.inf
+    return np.array(rows, dtype=np.int64), np.array(propensities, dtype=np.float32)
+
+
+def tempered(scores: Vector, temperature: float) -> Vector:
+    """Logits [k] that draw scores [k] by chance: in deviations of the scores, over the temperature.
+
+    >>> tempered(np.array([1.0, 3.0]), 0.5).tolist()
+    [-2.0, 2.0]
+    """
+    spread = float(scores.std())
+    return np.asarray((scores - scores.mean()) / ((spread if spread > 0 else 1.0) * temperature), dtype=np.float32)
