@@ -52,8 +52,8 @@ def is_bad(shown: Rows, clicks: Rows, quota: Quota) -> Mask:
 def upper_rate(successes: Rows, trials: Rows) -> Vector:
     """Upper end of the interval of a rate [n] (Wilson 1927), 95 %, two-sided; 1 where nothing was tried.
 
-    >>> upper_rate(np.array([0, 5]), np.array([0, 10])).round(3).tolist()
-    [1.0, 0.763]
+    >>> upper_rate(np.array([0, 5]), np.array([0, 10])).round(3)
+    array([1.   , 0.763], dtype=float32)
     """
     n = np.maximum(trials, 1).astype(np.float64)
     p = np.minimum(successes / n, 1.0)
