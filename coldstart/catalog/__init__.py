@@ -144,6 +144,16 @@ class Settled:
     vector: Vector | None
 
 
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A retrievable item without clicks in training: how often lists showed it, and how often it was clicked since."""
+
+    item_id: ExternalId
+    accepted_at: float
+    shown: int
+    clicks: int
+
+
 class ItemStore(Protocol):
     """Items, versions, outbox and events of one deployment. Every method is one transaction and thread-safe.
 
@@ -291,6 +301,14 @@ class ItemStore(Protocol):
 
     def popular(self, *, limit: int, since: float = 0.0) -> list[tuple[ExternalId, int]]:
         """Items with the most events since a time (Unix seconds), most first."""
+        ...
+
+    def count_impressions(self, shown: Mapping[ExternalId, int]) -> None:
+        """Add to how often each of the items was shown."""
+        ...
+
+    def newcomers(self, *, since: float, limit: int) -> list[Newcomer]:
+        """Retrievable cold items accepted since a time (Unix seconds), the least shown first."""
         ...
 
     def close(self) -> None:

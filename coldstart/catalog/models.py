@@ -89,6 +89,13 @@ class EventColumns(TypedColumns):
     received_at: Named[float] = Column(Double)
 
 
+class ImpressionColumns(TypedColumns):
+    """How often lists showed an item while it was new (`coldstart.recommend.floor`)."""
+
+    item_id: Named[str] = Column(_ID, primary_key=True)
+    shown: Named[int] = Column(BigInteger)
+
+
 class ApiKeyColumns(TypedColumns):
     """Keys of the HTTP interface, revoked ones too (`coldstart.access`)."""
 
@@ -113,6 +120,7 @@ media = Table("media", metadata, MediaColumns)
 items = Table("items", metadata, ItemColumns)
 outbox = Table("outbox", metadata, OutboxColumns)
 events = Table("events", metadata, EventColumns)
+impressions = Table("impressions", metadata, ImpressionColumns)
 api_keys = Table("api_keys", metadata, ApiKeyColumns)
 requests = Table("requests", metadata, RequestColumns)
 

@@ -12,6 +12,7 @@ from coldstart.catalog import (
     Draft,
     Encoded,
     ItemRecord,
+    Newcomer,
     Once,
     Settled,
     Stage,
@@ -19,6 +20,7 @@ from coldstart.catalog import (
     accepting,
     behaviour,
     delivering,
+    newcomers,
     reconciling,
     recovery,
     repeating,
@@ -192,6 +194,16 @@ class SqlItemStore:
         """See `ItemStore.popular`."""
         with self._database.read() as tx:
             return behaviour.popular(tx, limit=limit, since=since)
+
+    def count_impressions(self, shown: Mapping[ExternalId, int]) -> None:
+        """See `ItemStore.count_impressions`."""
+        with self._database.write() as tx:
+            newcomers.count_impressions(tx, shown)
+
+    def newcomers(self, *, since: float, limit: int) -> list[Newcomer]:
+        """See `ItemStore.newcomers`."""
+        with self._database.read() as tx:
+            return newcomers.newcomers(tx, since=since, limit=limit)
 
     def close(self) -> None:
         """See `ItemStore.close`."""

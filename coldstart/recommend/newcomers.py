@@ -1,8 +1,8 @@
 """Which new items are owed to be shown, and how urgently. Pure.
 
 A list by score alone shows a new item as often as its content earns it, which is never for some, and then nobody can
-tell whether the score was right. The floor promises each new item a number of impressions within a time; one that proves
-bad loses the promise.
+tell whether the score was right. The floor promises each new item a number of impressions within a time; one that
+proves bad loses the promise.
 """
 
 from dataclasses import dataclass

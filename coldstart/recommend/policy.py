@@ -27,7 +27,7 @@ class Policy:
     --------
     >>> Policy(diversity=0.3, explore=0.1)
     Traceback (most recent call last):
-    coldstart.errors.InvalidInput: explore: cannot be joined with diversity, since no propensity could be told. Choose one
+    coldstart.errors.InvalidInput: explore: cannot go with diversity: no propensity could be told. Choose one of them
     """
 
     adapter: bool = True
@@ -42,9 +42,8 @@ class Policy:
                 raise InvalidInput(f"cannot be {value}", subject=name, remedy=f"Choose 0 to {most:g}")
         if self.explore and self.diversity:
             raise InvalidInput(
-                "cannot be joined with diversity, since no propensity could be told", subject="explore",
-                remedy="Choose one",
-            )  # fmt: skip
+                "cannot go with diversity: no propensity could be told", subject="explore", remedy="Choose one of them"
+            )
 
 
 @dataclass(frozen=True, slots=True)

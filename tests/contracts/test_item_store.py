@@ -928,6 +928,42 @@ def test_a_vector_that_is_not_finite_is_refused(store: ItemStore) -> None:
     assert store.due(Stage.INDEX) == 0
 
 
+class TestNewcomers:
+    def test_the_least_shown_come_first_and_clicks_count_since_the_window_began(
+        self, store: ItemStore, clock: Clock
+    ) -> None:
+        accept(store, draft("old"))
+        clock.now += 100
+        since = clock.now
+        accept(store, draft("a"), draft("b"), draft("c"), draft("waits"))
+        for each in claim(store):
+            if ids([each]) != ["waits"]:
+                encode_all(store, [each])
+        store.done(versions(claim(store, Stage.INDEX)))
+        store.count_impressions({"a": 3, "b": 1})
+        store.count_impressions({"a": 2, "unknown": 1})
+        store.count_impressions({})
+        store.record_events(
+            [Event("1", "u", "a", since - 1), Event("2", "u", "a", since + 1), Event("3", "v", "a", since + 2)]
+        )
+        found = store.newcomers(since=since, limit=10)
+        assert [(each.item_id, each.shown, each.clicks) for each in found] == [("c", 0, 0), ("b", 1, 0), ("a", 5, 2)]
+        assert [each.item_id for each in store.newcomers(since=since, limit=1)] == ["c"]
+
+    def test_what_was_clicked_in_training_is_no_newcomer(self, store: ItemStore, clock: Clock) -> None:
+        warm = replace(encode(ItemRecord(Item("a", "t"), 1, Status.PENDING, 0.0)), cold=False)
+        store.accept_encoded([(draft("a"), warm)])
+        store.done(versions(claim(store, Stage.INDEX)))
+        assert store.newcomers(since=0.0, limit=10) == []
+
+    def test_threads_count_together(self, store: ItemStore, clock: Clock) -> None:
+        accept(store, draft("a"), draft("b"))
+        deliver(store)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda n: store.count_impressions({"a": 1, "b": n % 2}), range(40)))
+        assert {each.item_id: each.shown for each in store.newcomers(since=0.0, limit=10)} == {"a": 40, "b": 20}
+
+
 class TestEvents:
     def test_a_repeated_delivery_counts_once(self, store: ItemStore) -> None:
         one, two = Event("e1", "u", "a", 1.0), Event("e2", "u", "b", 2.0, "buy")
