@@ -130,6 +130,12 @@ class ServedAdapter:
         """A query [D] from a sentence's embedding [dt]: the fold-in of a cold item with that text and no picture."""
         return self._query(self.adapter.text_queries(text_embedding[None]))
 
+    def without_adapter(self, query: Vector) -> Vector:
+        """The query [D] with zeros but for the collaborative block."""
+        alone = np.zeros_like(query)
+        alone[: self.backbone.dim] = query[: self.backbone.dim]
+        return alone
+
     def ranker(self, user_id: ExternalId) -> Ranker | None:
         """NeuMF's order of what was retrieved for a user of the backbone, where validation granted it a say."""
         row = int(self.backbone.users.rows([user_id])[0])

@@ -52,9 +52,18 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One row of a list: ``cold`` is true where the backbone has never seen a click on the item."""
+    """One row of a list: ``cold`` is true where the backbone has never seen a click on the item.
+
+    ``propensity`` is the chance with which the item was put in its place, given what stands above it. ``nearest`` is
+    the clicked item whose served vector points most nearly the same way, and ``likeness`` their cosine; ``gates`` is
+    how much the adapter listened to each modality of a cold item.
+    """
 
     item_id: ExternalId
     score: float
     cold: bool
     reason: str = ""
+    propensity: float = 1.0
+    nearest: ExternalId | None = None
+    likeness: float | None = None
+    gates: Mapping[str, float] = field(default_factory=dict)

@@ -50,6 +50,16 @@ class Telemetry:
             "coldstart_recommendations", "Lists made, by the rung that answered", ["strategy"], registry=self.registry
         )
 
+        self.rows = Counter(
+            "coldstart_recommended_rows", "Rows of lists, by whether the item is cold", ["cold"], registry=self.registry
+        )
+
+    def listed(self, strategy: str, *, cold: int, rows: int) -> None:
+        """A list was made, of so many rows."""
+        self.recommendations.labels(strategy).inc()
+        self.rows.labels("true").inc(cold)
+        self.rows.labels("false").inc(rows - cold)
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time a step of a batch, also where it raises."""

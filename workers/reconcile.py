@@ -1,7 +1,6 @@
 """Compares catalogue and index, and owes again what differs: also what no count and no restart would show."""
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -108,40 +107,6 @@ def _is_stale(item: Settled, point: Point) -> bool:
 
 def _same(a: Vector, b: Vector) -> bool:
     return a.shape == b.shape and bool(np.linalg.norm(a - b) <= _ROUNDING * np.linalg.norm(b))
-
-
-class Nightly:
-    """A thread that reconciles every so many seconds, the first time after so many.
-
-    Parameters
-    ----------
-    work : callable
-        `reconcile` on a store and an index, given when to stop.
-    every_s : float
-        From the end of one time to the beginning of the next.
-    """
-
-    def __init__(self, work: Callable[[Callable[[], bool]], Reconciled], *, every_s: float) -> None:
-        self._work, self._every_s = work, every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="coldstart-reconcile", daemon=True)
-
-    def start(self) -> None:
-        """Begin to wait."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread after the page that it is at."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._every_s):
-            try:
-                log(self._work(self._stopping.is_set))
-            except Exception:
-                # The thread outlives a database or an index that is away for a moment.
-                _log.exception("not reconciled")
 
 
 def log(found: Reconciled) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from celery import Celery
@@ -13,9 +13,12 @@ from coldstart.bulkhead import Bulkhead
 from coldstart.catalog import ItemStore, Stage, Status, open_item_store
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
-from coldstart.errors import InvalidInput
+from coldstart.errors import InvalidInput, Unavailable
 from coldstart.index import IndexStore, VectorIndex, index_store_of
 from coldstart.recommend import Behaviour, PromptBehaviour, Recommender
+from coldstart.recommend.floor import Floor
+from coldstart.recommend.newcomers import Quota
+from coldstart.recommend.policy import Policy
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
@@ -25,8 +28,9 @@ from workers.encoding import BatchEncoder
 from workers.ingest import Ingestor
 from workers.isolation import Lazy
 from workers.models import models_of
+from workers.periodic import Periodic
 from workers.pictures import PictureReader
-from workers.reconcile import Nightly, Reconciled, reconcile
+from workers.reconcile import log, reconcile
 from workers.relay import Relay
 from workers.seeding import Seeded, seed
 from workers.tasks import register, wake
@@ -48,6 +52,7 @@ class Runtime:
     adapter: ServedAdapter
     encoder: BatchEncoder
     index: VectorIndex
+    policy: Policy
     recommender: Recommender
     ingestor: Ingestor
     backlog: Backlog
@@ -114,12 +119,19 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         stack.callback(worker.stop)
         behaviour = _behaviour(store, settings)
 
-        def compare(stopping: Callable[[], bool]) -> Reconciled:
-            return reconcile(store, index, adapter_version=adapter.version, stopping=stopping)
+        def compare(stopping: Callable[[], bool]) -> None:
+            log(reconcile(store, index, adapter_version=adapter.version, stopping=stopping))
 
-        nightly = Nightly(compare, every_s=settings.reconcile_seconds)
-        nightly.start()
-        stack.callback(nightly.stop)
+        floor = Floor(store, index, _quota(settings))
+        floor.refresh()
+        stack.callback(_tell, floor)
+        for periodic in (
+            Periodic("reconcile", compare, every_s=settings.reconcile_seconds),
+            Periodic("floor", lambda _: floor.refresh(), every_s=settings.relay_seconds),
+        ):
+            periodic.start()
+            stack.callback(periodic.stop)
+        policy = Policy(cold_share=settings.cold_share, diversity=settings.diversity)
         recommender = Recommender(
             index=index,
             users=adapter,
@@ -128,10 +140,13 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             trained_clicks=adapter.clicks_by_item,
             adapter_version=adapter.version,
             telemetry=telemetry,
+            floor=floor,
+            policy=policy,
         )
         yield Runtime(
             settings=settings, telemetry=telemetry, store=store, behaviour=behaviour, adapter=adapter, encoder=encoder,
-            index=index, recommender=recommender, ingestor=ingestor, backlog=backlog, relay=relay, worker=worker,
+            index=index, policy=policy, recommender=recommender, ingestor=ingestor, backlog=backlog, relay=relay,
+            worker=worker,
         )  # fmt: skip
 
 
@@ -217,6 +232,16 @@ def _recover(settings: Settings, store: ItemStore, indexes: IndexStore, index: V
         if items := store.requeue(Stage.INDEX, adapter_version=version):
             _log.warning("to be written again to an index that missed or lost it", extra={"items": items})
         indexes.promote(version)
+
+
+def _tell(floor: Floor) -> None:
+    """What was shown last; where that cannot be told any more, new items are shown a few times more."""
+    with suppress(Unavailable):
+        floor.refresh()
+
+
+def _quota(settings: Settings) -> Quota:
+    return Quota(impressions=settings.newcomer_impressions, window_s=settings.newcomer_days * 86_400)
 
 
 def _pictures(settings: Settings) -> PictureReader:

@@ -1,5 +1,6 @@
 """Recommendations: for a known user, for clicked items, for a sentence, for nobody in particular."""
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,7 +12,9 @@ from api.problems import documented
 from api.schemas.answers import RecommendationsView
 from api.schemas.requests import Body, RecommendationsBody
 from coldstart.access import Scope
+from coldstart.index import Filter
 from coldstart.recommend import RecommendationList, Request
+from coldstart.recommend.policy import Boost
 
 router = APIRouter(tags=["recommendations"], route_class=GuardedRoute)
 
@@ -32,8 +35,11 @@ async def recommend(body: RecommendationsBody, service: ServiceDep) -> Recommend
         clicked=tuple(body.clicked),
         preferences=body.preferences,
         limit=body.limit,
-        where={path: _condition(wanted) for path, wanted in body.filter.items()} or None,
+        where=_filter(body.filter) or None,
         exclude=tuple(body.exclude),
+        boosts=tuple(Boost(_filter(each.filter), each.factor) for each in body.boosts),
+        policy=None if body.diversity is None else replace(service.runtime.policy, diversity=body.diversity),
+        explain=body.explain,
     )
     return RecommendationsView.of(await _recommend(service, request), explain=body.explain)
 
@@ -42,6 +48,10 @@ async def _recommend(service: Service, request: Request) -> RecommendationList:
     """In a thread, also where it takes a millisecond: a database or an index that hangs must not hang the rest."""
     permits = service.sentences if request.preferences else service.lists
     return await permits.run(service.runtime.recommender.recommend, request)
+
+
+def _filter(conditions: dict[str, Any]) -> Filter:
+    return {path: _condition(wanted) for path, wanted in conditions.items()}
 
 
 def _condition(wanted: Any) -> Any:

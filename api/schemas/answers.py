@@ -117,6 +117,21 @@ class ItemsView(BaseModel):
     items: list[ItemView]
 
 
+class Evidence(BaseModel):
+    """What speaks for a row."""
+
+    nearest: str | None = Field(description="The clicked item whose served vector points most nearly the same way")
+    likeness: float | None = Field(description="The cosine of the two")
+    modalities: dict[str, float] = Field(description="Of a cold item, the share of each in what its vector was made of")
+
+    @classmethod
+    def of(cls, row: Recommendation) -> Self:
+        """Of the recommender's row."""
+        total = sum(row.gates.values())
+        shares = {modality: round(gate / total, 3) for modality, gate in row.gates.items()} if total > 0 else {}
+        return cls(nearest=row.nearest, likeness=row.likeness, modalities=shares)
+
+
 class RecommendationView(BaseModel):
     """One row of a list."""
 
@@ -124,17 +139,27 @@ class RecommendationView(BaseModel):
     score: float
     cold: bool
     reason: str | None
+    evidence: Evidence | None
+    propensity: float = Field(description="The chance with which it came to its place, given those above it")
 
     @classmethod
     def of(cls, row: Recommendation, *, explain: bool = True) -> Self:
-        """A row, with its reason if wanted."""
-        return cls(item_id=row.item_id, score=row.score, cold=row.cold, reason=row.reason if explain else None)
+        """A row, with its reason and evidence if wanted."""
+        return cls(
+            item_id=row.item_id,
+            score=row.score,
+            cold=row.cold,
+            reason=row.reason if explain else None,
+            evidence=Evidence.of(row) if explain else None,
+            propensity=row.propensity,
+        )
 
 
 class RecommendationsView(BaseModel):
     """A list, best first, and how it was made."""
 
     rows: list[RecommendationView]
+    list_id: str = Field(description="Names this answer")
     strategy: str = Field(
         description="What it was made from: `history+clicks+preferences` or some of these, `+ranked` where NeuMF then "
         "ordered it; `popular`"
@@ -148,6 +173,7 @@ class RecommendationsView(BaseModel):
         """The recommender's answer."""
         return cls(
             rows=[RecommendationView.of(row, explain=explain) for row in answer.rows],
+            list_id=answer.list_id,
             strategy=answer.strategy,
             adapter_version=answer.adapter_version,
             degraded=answer.degraded,

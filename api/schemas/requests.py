@@ -28,6 +28,7 @@ MAX_EXCLUDED = 10_000
 MAX_ATTRIBUTES = 100
 MAX_CONDITIONS = 20
 MAX_WANTED = 1000
+MAX_BOOSTS = 10
 INT64 = 2**63 - 1
 
 
@@ -195,6 +196,16 @@ Wanted = Annotated[
 ]
 
 
+Conditions = Annotated[dict[Annotated[Name, AfterValidator(_filter_path)], Wanted], _at_most(MAX_CONDITIONS)]
+
+
+class BoostBody(Body):
+    """Items whose scores are multiplied."""
+
+    filter: Conditions = Field(min_length=1, max_length=MAX_CONDITIONS, description="Which, as in a filter")
+    factor: float = Field(ge=0.1, le=10, description="Above 1 they stand higher, below 1 lower")
+
+
 class RecommendationsBody(Body):
     """For whom, and which: name any of user, clicked items and preferences, or none of them."""
 
@@ -214,13 +225,20 @@ class RecommendationsBody(Body):
     clicked: list[Id] = Field([], max_length=MAX_CLICKED, description="Items the reader has just looked at")
     preferences: Sentence | None = Field(default=None, description="What they would like, in words")
     limit: Limit = 20
-    filter: Annotated[dict[Annotated[Name, AfterValidator(_filter_path)], Wanted], _at_most(MAX_CONDITIONS)] = Field(
+    filter: Conditions = Field(
         {},
         max_length=MAX_CONDITIONS,
         description="Conditions that all hold: `attributes.NAME` or `cold` -> a value, a list of values, a range, "
         'or `{"not": ...}` around one of these',
     )
     exclude: list[Id] = Field([], max_length=MAX_EXCLUDED, description="Items not wanted")
+    boosts: list[BoostBody] = Field([], max_length=MAX_BOOSTS, description="Items to stand higher, or lower")
+    diversity: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="0 ranks by score alone, 1 by difference alone; else as the service is set",
+    )
     explain: bool = Field(True, description="Say of each item why it is there")
 
 

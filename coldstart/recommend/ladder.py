@@ -1,22 +1,28 @@
 """The ladder: everything known about the reader becomes one query; where nothing is known, the shelf answers."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 import numpy as np
 
-from coldstart.backbones.reranking import POOL
+from coldstart.availability import available
 from coldstart.entities import ExternalId, Recommendation
 from coldstart.errors import NotFound, Unavailable
-from coldstart.index import Hit, VectorIndex
+from coldstart.index import Filter, Hit, VectorIndex
 from coldstart.index.conditions import read_filter
 from coldstart.recommend.behaviour import Behaviour
-from coldstart.recommend.mixing import by_cosine, combine, distinct
+from coldstart.recommend.floor import Floor
+from coldstart.recommend.listing import Search, make_list
+from coldstart.recommend.mixing import by_cosine, combine, distinct, interleave
+from coldstart.recommend.newcomers import places
+from coldstart.recommend.policy import Policy
 from coldstart.recommend.request import RecommendationList, Request
 from coldstart.recommend.shelf import ShelfKeeper
 from coldstart.telemetry import Telemetry
-from coldstart.users import Ranker, UserSpace
+from coldstart.users import UserSpace
 from coldstart.vectors import Vector, require_finite
 
 _log = logging.getLogger(__name__)
@@ -31,7 +37,9 @@ SIMILAR_POOL = 5
 class Evidence:
     """What a request brought to light; ``query`` [D] is ``None`` on the lowest rung."""
 
+    where: Filter
     query: Vector | None = None
+    clicked: dict[ExternalId, Vector] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     seen: list[ExternalId] = field(default_factory=list)
@@ -56,6 +64,12 @@ class Recommender:
         Embeds a sentence; may raise `Unavailable`.
     trained_clicks : mapping
         Clicks of each warm item in training.
+    floor : Floor
+        Which new items are owed a place.
+    policy : Policy
+        How lists are put together for requests that do not say.
+    clock : callable
+        Unix seconds.
     """
 
     def __init__(
@@ -68,11 +82,15 @@ class Recommender:
         trained_clicks: Mapping[ExternalId, int],
         adapter_version: str,
         telemetry: Telemetry,
+        floor: Floor,
+        policy: Policy | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._index, self._users, self._store = index, users, store
         self._encode_preferences = encode_preferences
         self._adapter_version, self._telemetry = adapter_version, telemetry
         self._keeper = ShelfKeeper(store, index, trained_clicks)
+        self._floor, self._policy, self._clock = floor, policy or Policy(), clock
 
     def recommend(self, request: Request) -> RecommendationList:
         """The best items for the request, without those the user has met in training or in the last 1,000 events.
@@ -81,29 +99,80 @@ class Recommender:
         away the list is made without them, from the shelf if need be, and is `degraded`; `Unavailable` where that is
         empty, too.
         """
-        evidence = Evidence()
+        policy = request.policy or self._policy
+        list_id = uuid4().hex
+        rng = np.random.default_rng(int(list_id, 16))
+        evidence = Evidence(where=_where(request, policy, self._clock()))
         try:
-            self._weigh(request, evidence)
-            rows, strategy = self._answer(request, evidence)
+            self._weigh(request, evidence, policy)
+            rows, strategy = self._answer(request, evidence, policy, rng)
         except Unavailable as error:
             _log.warning("the index was not used", extra={"error": str(error)})
             evidence.degraded = True
             rows, strategy = self._from_shelf(request, evidence), "popular"
             if not rows:
                 raise
-        self._telemetry.recommendations.labels(strategy).inc()
-        return RecommendationList(rows, strategy, self._adapter_version, evidence.degraded, evidence.ignored)
+        self._floor.count([row.item_id for row in rows])
+        self._telemetry.listed(strategy, cold=sum(row.cold for row in rows), rows=len(rows))
+        return RecommendationList(rows, list_id, strategy, self._adapter_version, evidence.degraded, evidence.ignored)
 
-    def _answer(self, request: Request, evidence: Evidence) -> tuple[list[Recommendation], str]:
-        """Rows and strategy: by the query where there is one."""
+    def _answer(
+        self, request: Request, evidence: Evidence, policy: Policy, rng: np.random.Generator
+    ) -> tuple[list[Recommendation], str]:
+        """Rows and strategy: by the query where there is one; then newcomers get their places."""
+        strategy = "popular"
         if evidence.query is None:
             rows = self._from_shelf(request, evidence)
-            return rows + self._like_favourites(request, evidence, rows), "popular"
-        require_finite(evidence.query, "query vector")
-        ranker = None if request.user_id is None else self._users.ranker(request.user_id)
-        found = self._retrieve(evidence.query, request, _unwanted(request, evidence), ranker)
-        rows = [_row(hit, " and ".join(evidence.reasons)) for hit in found]
-        return rows, "+".join(evidence.used if ranker is None else [*evidence.used, "ranked"])
+            rows += self._like_favourites(request, evidence, rows)
+        else:
+            require_finite(evidence.query, "query vector")
+            query = evidence.query if policy.adapter else self._users.without_adapter(evidence.query)
+            ranker = self._users.ranker(request.user_id) if request.user_id is not None and policy.ranker else None
+            search = Search(request.limit, evidence.where, _unwanted(request, evidence), request.boosts)
+            placed = make_list(self._index, query, search, policy, ranker=ranker, rng=rng)
+            reason = " and ".join(evidence.reasons)
+            rows = [_row(each.hit, reason, propensity=each.propensity) for each in placed]
+            strategy = "+".join(evidence.used if ranker is None else [*evidence.used, "ranked"])
+        if policy.adapter and policy.cold_share:
+            rows = self._with_newcomers(rows, request, evidence, policy, rng)
+        return self._with_likeness(rows, evidence) if request.explain and evidence.clicked else rows, strategy
+
+    def _with_newcomers(
+        self,
+        rows: list[Recommendation],
+        request: Request,
+        evidence: Evidence,
+        policy: Policy,
+        rng: np.random.Generator,
+    ) -> list[Recommendation]:
+        """The rows, every so many places one that was drawn among the new items that are owed a place."""
+        kept = places(policy.cold_share, request.limit, rng) - self._floor.owed_among(row.item_id for row in rows)
+        if kept <= 0:
+            return rows
+        unwanted = {*_unwanted(request, evidence), *(row.item_id for row in rows)}
+        conditions = read_filter(evidence.where)
+        picks = self._floor.draw(kept, evidence.query, unwanted=unwanted, conditions=conditions, rng=rng)
+        if not picks:
+            return rows
+        drawn = [_row(pick.hit, "shown to get its first clicks", propensity=pick.propensity) for pick in picks]
+        # In place of the last rows, and among the others rather than below them all.
+        rows = rows[: max(0, request.limit - len(drawn))]
+        by_id = {row.item_id: row for row in (*rows, *drawn)}
+        every = (len(rows) + len(drawn)) // len(drawn)
+        order = interleave([row.item_id for row in rows], [row.item_id for row in drawn], every=every)
+        return [by_id[item_id] for item_id in order]
+
+    def _with_likeness(self, rows: Sequence[Recommendation], evidence: Evidence) -> list[Recommendation]:
+        """The rows, each with the clicked item that it is most like."""
+        points = self._index.fetch([row.item_id for row in rows])
+        ids, vectors = list(evidence.clicked), np.stack(list(evidence.clicked.values()))
+        like = {item_id: by_cosine(point.vector, vectors) for item_id, point in points.items()}
+        return [
+            replace(row, nearest=ids[like[row.item_id][0][0]], likeness=float(like[row.item_id][1][0]))
+            if row.item_id in like
+            else row
+            for row in rows
+        ]
 
     def similar(self, item_id: ExternalId, limit: int) -> list[Recommendation]:
         """The items whose served vectors point the same way; ``score`` is the cosine. `NotFound` if not retrievable."""
@@ -121,25 +190,7 @@ class Recommender:
             for row, cosine in zip(order[:limit], cosines[:limit], strict=True)
         ]
 
-    def _retrieve(
-        self, query: Vector, request: Request, exclude: Sequence[ExternalId], ranker: Ranker | None
-    ) -> list[Hit]:
-        """The best items by inner product, of which a ranker orders more than are asked for once more."""
-        limit = request.limit if ranker is None else max(request.limit, POOL)
-        hits = self._index.query(query[None], limit, where=request.where, exclude=exclude)[0]
-        points = {} if ranker is None else self._index.fetch([hit.item_id for hit in hits])
-        if ranker is None or not points:
-            return hits[: request.limit]
-        hits = [hit for hit in hits if hit.item_id in points]  # without what was deleted between the two looks
-        scores = ranker(
-            np.array([hit.score for hit in hits], dtype=np.float32),
-            np.stack([points[hit.item_id].vector for hit in hits]),
-            np.array([bool(hit.payload["cold"]) for hit in hits]),
-        )
-        best = np.argsort(-scores, kind="stable")[: request.limit]
-        return [replace(hits[row], score=float(scores[row])) for row in best]
-
-    def _weigh(self, request: Request, evidence: Evidence) -> None:
+    def _weigh(self, request: Request, evidence: Evidence, policy: Policy) -> None:
         known = self._history(request, evidence)
         clicked = self._clicks(request, evidence)
         queries = []
@@ -148,7 +199,7 @@ class Recommender:
             queries.append(folded if known is None else self._users.blend(known, folded, len(clicked)))
         elif known is not None:
             queries.append(known)
-        if request.preferences and request.preferences.strip():
+        if policy.adapter and request.preferences and request.preferences.strip():
             try:
                 queries.append(self._users.query_from_text(self._encode_preferences(request.preferences)))
                 evidence.used.append("preferences")
@@ -184,7 +235,8 @@ class Recommender:
             return []
         points = self._index.fetch(clicked)
         evidence.ignored = tuple(item_id for item_id in distinct(request.clicked) if item_id not in points)
-        vectors = [points[item_id].vector for item_id in clicked if item_id in points]
+        evidence.clicked = {item_id: points[item_id].vector for item_id in clicked if item_id in points}
+        vectors = list(evidence.clicked.values())
         if vectors:
             evidence.used.append("clicks")
             evidence.reasons.append(f"is close to {_clicks(len(vectors), 'recent ')}")
@@ -192,7 +244,7 @@ class Recommender:
 
     def _from_shelf(self, request: Request, evidence: Evidence) -> list[Recommendation]:
         """The shelf's items that qualify."""
-        shelf, conditions = self._keeper.shelf(), read_filter(request.where)
+        shelf, conditions = self._keeper.shelf(), read_filter(evidence.where)
         evidence.degraded |= shelf.degraded
         unwanted = set(_unwanted(request, evidence))
         hits = [
@@ -214,7 +266,7 @@ class Recommender:
             return []
         exclude = [*_unwanted(request, evidence), *(row.item_id for row in rows)]
         taste = self._users.fold_in(favourites)
-        found = self._index.query(taste[None], missing, where=request.where, exclude=exclude)[0]
+        found = self._index.query(taste[None], missing, where=evidence.where, exclude=exclude)[0]
         return [_row(hit, "is close to what is popular") for hit in found]
 
 
@@ -226,6 +278,18 @@ def _clicks(number: int, kind: str = "") -> str:
     return f"{number} {kind}click{'s' * (number != 1)}"
 
 
-def _row(hit: Hit, reason: str) -> Recommendation:
+def _where(request: Request, policy: Policy, now: float) -> Filter:
+    """The conditions of a row: what was asked for, that it may be shown now, and that the policy knows it."""
+    asked = dict(request.where or {})
+    if not policy.adapter:
+        may_be_warm = all(
+            condition.holds({"cold": False}) for condition in read_filter({"cold": asked.get("cold", False)})
+        )
+        asked["cold"] = False if may_be_warm else []
+    return {**asked, **available(now)}
+
+
+def _row(hit: Hit, reason: str, *, propensity: float = 1.0) -> Recommendation:
     cold = bool(hit.payload["cold"])
-    return Recommendation(hit.item_id, hit.score, cold, f"new, {reason}" if cold else reason)
+    gates = hit.payload.get("gates", {}) if cold else {}
+    return Recommendation(hit.item_id, hit.score, cold, f"new, {reason}" if cold else reason, propensity, gates=gates)

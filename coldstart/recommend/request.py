@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from coldstart.entities import ExternalId, Recommendation
 from coldstart.errors import InvalidInput
 from coldstart.index import Filter
+from coldstart.recommend.policy import Boost, Policy
 
 MAX_LIMIT = 1000
 
@@ -13,7 +14,8 @@ MAX_LIMIT = 1000
 class Request:
     """For whom a list is wanted: a user, the items they clicked, a sentence, these together, or nobody in particular.
 
-    ``where`` restricts the answer by payload, ``exclude`` by id.
+    ``where`` restricts the answer by payload, ``exclude`` by id; ``policy`` takes the place of the service's own, and
+    ``explain`` asks for the evidence of each row.
 
     >>> Request(limit=0)
     Traceback (most recent call last):
@@ -26,6 +28,9 @@ class Request:
     limit: int = 20
     where: Filter | None = None
     exclude: tuple[ExternalId, ...] = ()
+    boosts: tuple[Boost, ...] = ()
+    policy: Policy | None = None
+    explain: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MAX_LIMIT:
@@ -40,6 +45,8 @@ class RecommendationList:
     ----------
     rows : list of Recommendation
         Best first.
+    list_id : str
+        Names this answer, in logs of what was shown and of what came of it.
     strategy : str
         What the query was made of: ``history``, ``clicks`` and ``preferences`` joined by ``+``, or ``popular``;
         ``ranked`` behind them where the backbone's NeuMF ordered what was retrieved.
@@ -52,6 +59,7 @@ class RecommendationList:
     """
 
     rows: list[Recommendation]
+    list_id: str
     strategy: str
     adapter_version: str
     degraded: bool = False

@@ -33,6 +33,10 @@ class UserSpace(Protocol):
         """A query [D] from the embedding of a preferences sentence, treated as a cold item the user would like."""
         ...
 
+    def without_adapter(self, query: Vector) -> Vector:
+        """The query [D] with nothing left of it but the frozen backbone's share."""
+        ...
+
     def ranker(self, user_id: ExternalId) -> Ranker | None:
         """What orders the user's candidates once more; ``None`` where the inner product has the last word."""
         ...

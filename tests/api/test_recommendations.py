@@ -1,5 +1,7 @@
 """Lists for a known user, for clicks, for a sentence, for nobody, and what is not a request."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -24,7 +26,7 @@ def test_a_known_user_gets_the_unseen_of_their_kind_first(http: httpx.Client) ->
 
 def test_the_answer_says_how_it_was_made(http: httpx.Client, service: Any) -> None:
     answer = http.get("/users/tea-user-0/recommendations", params={"limit": 1}).json()
-    assert set(answer) == {"rows", "strategy", "adapter_version", "degraded", "ignored"}
+    assert set(answer) == {"rows", "list_id", "strategy", "adapter_version", "degraded", "ignored"}
     assert answer["adapter_version"] == service.runtime.adapter.version
     assert answer["rows"][0]["reason"]
 
@@ -124,3 +126,46 @@ def test_what_is_not_wanted_can_be_said(http: httpx.Client) -> None:
     assert rows and all(row["item_id"].startswith("tool") and not row["cold"] for row in rows)
     refused = http.post("/recommendations", json={"filter": {"attributes.kind": {"not": {"not": "tea"}}}})
     assert refused.status_code == 422 and "{'not':" in refused.text
+
+
+def test_lists_can_be_boosted_and_set_apart_and_bring_their_evidence(http: httpx.Client) -> None:
+    asked = {"clicked": ["tea-1"], "limit": 4, "diversity": 0.6, "filter": {"cold": False}}
+    plain = http.post("/recommendations", json={**asked, "diversity": 0.0}).json()
+    apart = http.post("/recommendations", json=asked).json()
+    assert {row["item_id"][:3] for row in plain["rows"]} == {"tea"}
+    assert "too" in {row["item_id"][:3] for row in apart["rows"]}
+    assert plain["list_id"] != apart["list_id"]
+    assert all(row["evidence"]["nearest"] == "tea-1" and row["propensity"] == 1.0 for row in plain["rows"])
+    boosts = [
+        {"filter": {"attributes.kind": "tool"}, "factor": 10},
+        {"filter": {"attributes.kind": "tea"}, "factor": 0.1},
+    ]
+    lifted = http.post("/recommendations", json={**asked, "diversity": 0.0, "boosts": boosts}).json()
+    assert lifted["rows"][0]["item_id"].startswith("tool") or lifted["rows"][0]["score"] < plain["rows"][0]["score"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"diversity": 1.5}, "body.diversity"),
+        ({"boosts": [{"filter": {}, "factor": 2}]}, "body.boosts.0.filter"),
+        ({"boosts": [{"filter": {"cold": True}, "factor": 0}]}, "body.boosts.0.factor"),
+        ({"boosts": [{"filter": {"price": 1}, "factor": 2}]}, "body.boosts.0.filter.price"),
+    ],
+)
+def test_a_boost_that_says_nothing_is_refused(http: httpx.Client, wrong: dict[str, Any], field: str) -> None:
+    answer = http.post("/recommendations", json=wrong)
+    assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == field
+
+
+def test_an_item_is_shown_within_its_window(http: httpx.Client, put: Callable[..., dict[str, Any]]) -> None:
+    now = time.time()
+    put("coming", title="Green tea of spring", attributes={"shelf": "window"}, published_at=now + 3600)
+    put("over", title="Green tea of winter", attributes={"shelf": "window"}, expires_at=now - 1)
+    shown = put("on-sale", title="Green tea of today", attributes={"shelf": "window"}, expires_at=now + 3600)
+    assert shown["expires_at"] and shown["published_at"] is None
+    rows = http.post("/recommendations", json={"clicked": ["tea-1"], "filter": {"attributes.shelf": "window"}})
+    assert [row["item_id"] for row in rows.json()["rows"]] == ["on-sale"]
+    assert rows.json()["rows"][0]["evidence"]["modalities"] == {"text": 1.0, "image": 0.0}
+    refused = http.put("/items/never", json={"title": "Never", "published_at": 20, "expires_at": 10})
+    assert refused.status_code == 422 and "is not after" in refused.json()["detail"]

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +13,8 @@ from coldstart.entities import ExternalId
 from coldstart.index import Held, Point, VectorIndex
 from coldstart.index.exact import ExactIndex
 from tests.workers.conftest import Works
-from tests.workers.toy import draft, wait_until
-from workers.reconcile import Nightly, Reconciled, reconcile
+from tests.workers.toy import draft
+from workers.reconcile import Reconciled, reconcile
 
 WRONG = np.full(5, 9.0, dtype=np.float32)
 
@@ -146,22 +146,6 @@ def test_beside_live_writes_nothing_is_taken_for_wrong_and_nothing_is_broken(wor
     assert sum(each.repaired for each in found) == 0 and sum(each.checked for each in found) > 0
     work_off(works)
     assert look(works) == Reconciled(checked=40)
-
-
-def test_it_comes_back_every_so_often_and_outlives_an_error() -> None:
-    looks: list[Callable[[], bool]] = []
-
-    def work(stopping: Callable[[], bool]) -> Reconciled:
-        looks.append(stopping)
-        if len(looks) == 1:
-            raise RuntimeError("the index is away")
-        return Reconciled(checked=1)
-
-    nightly = Nightly(work, every_s=0.01)
-    nightly.start()
-    wait_until(lambda: len(looks) >= 3)
-    nightly.stop()
-    assert all(stopping() for stopping in looks)
 
 
 def test_it_ends_between_two_pages_when_asked(shop: Works, store: ItemStore) -> None:

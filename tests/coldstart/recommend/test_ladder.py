@@ -1,51 +1,21 @@
 """Each rung of the ladder answers with what its evidence says, and says which rung it was."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from coldstart.catalog import ItemStore, open_item_store
+from coldstart.catalog import ItemStore
 from coldstart.entities import Event, ExternalId
 from coldstart.errors import InvalidInput, NotFound, Unavailable
+from coldstart.index import Point
 from coldstart.index.exact import ExactIndex
-from coldstart.recommend import RecommendationList, Recommender, Request
+from coldstart.recommend import Recommender, Request
+from coldstart.recommend.policy import Policy
 from coldstart.telemetry import Telemetry
 from coldstart.users import Ranker
 from coldstart.vectors import Vector
-from tests.coldstart.recommend.toy import CLICKS, ToyUsers, click, embed, stock
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ItemStore]:
-    opened = open_item_store(f"sqlite:///{tmp_path / 'catalog.sqlite3'}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def index() -> ExactIndex:
-    return ExactIndex(2)
-
-
-def make(store: ItemStore, index: ExactIndex, **changes: object) -> Recommender:
-    parts = {
-        "index": index, "users": ToyUsers(), "store": store, "encode_preferences": embed, "trained_clicks": CLICKS,
-        "adapter_version": "toy", "telemetry": Telemetry(),
-    }  # fmt: skip
-    return Recommender(**(parts | changes))  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def shop(store: ItemStore, index: ExactIndex) -> Recommender:
-    stock(store, index)
-    return make(store, index)
-
-
-def ids(answer: RecommendationList) -> list[str]:
-    return [row.item_id for row in answer.rows]
+from tests.coldstart.recommend.toy import CLICKS, TEA, ToyUsers, click, ids, make, stock
 
 
 def test_a_known_user_gets_warm_and_cold_items_of_their_taste_without_what_they_have_met(shop: Recommender) -> None:
@@ -256,3 +226,49 @@ def test_without_the_store_a_list_is_made_from_training_alone(store: ItemStore, 
     assert (ids(answer), answer.strategy, answer.degraded) == (["assam", "lungo"], "popular", True)
     answer = shop.recommend(Request(user_id="ann", limit=2))
     assert (ids(answer), answer.strategy, answer.degraded) == (["darjeeling", "new-tea"], "history", True)
+
+
+def test_evidence_names_the_clicked_item_that_is_nearest_and_what_a_cold_item_was_made_of(
+    store: ItemStore, index: ExactIndex
+) -> None:
+    stock(store, index)
+    new = Point("oolong", 1, np.array([3.0, 1.5], np.float32), {"cold": True, "gates": {"text": 0.2, "image": 0.6}})
+    index.upsert([new])
+    shop = make(store, index)
+    rows = shop.recommend(Request(clicked=("assam", "lungo"), limit=4)).rows
+    by_id = {row.item_id: row for row in rows}
+    assert by_id["oolong"].nearest == "assam" and by_id["oolong"].gates == {"text": 0.2, "image": 0.6}
+    assert by_id["oolong"].likeness == pytest.approx(1 / np.sqrt(1.25))
+    assert by_id["ristretto"].nearest == "lungo" and by_id["ristretto"].gates == {}
+    assert all(row.nearest is None for row in shop.recommend(Request(user_id="ann")).rows)
+    assert all(row.nearest is None for row in shop.recommend(Request(clicked=("assam",), explain=False)).rows)
+
+
+def test_what_is_not_yet_or_no_longer_available_is_on_no_rung(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    later = Point("darjeeling", 2, 2 * TEA, {"cold": False, "published_at": 100.0})
+    over = Point("new-tea", 2, 1.5 * TEA, {"cold": True, "expires_at": 50.0})
+    index.upsert([later, over])
+    now = [60.0]
+    shop = make(store, index, clock=lambda: now[0])
+    for request in (Request(user_id="ann"), Request(), Request(preferences="tea")):
+        assert not {"darjeeling", "new-tea"} & set(ids(shop.recommend(request)))
+        now[0] = 100.0
+        assert {"darjeeling", "new-tea"} & set(ids(shop.recommend(request))) == {"darjeeling"}
+        now[0] = 49.0
+        assert {"darjeeling", "new-tea"} & set(ids(shop.recommend(request))) == {"new-tea"}
+        now[0] = 60.0
+
+
+def test_without_the_adapter_the_backbone_ranks_what_it_knows(shop: Recommender) -> None:
+    alone = Policy(adapter=False)
+    answer = shop.recommend(Request(user_id="ann", preferences="coffee", policy=alone))
+    assert (answer.strategy, ids(answer)[0]) == ("history", "darjeeling")
+    assert not any(row.cold for row in answer.rows) and answer.rows[-1].score == 0.0
+    assert not any(row.cold for row in shop.recommend(Request(policy=alone)).rows)
+    only_new = Request(user_id="ann", where={"cold": True}, policy=alone)
+    assert shop.recommend(only_new).rows == []
+
+
+def test_every_list_has_a_name_of_its_own(shop: Recommender) -> None:
+    assert len({shop.recommend(Request(user_id="ann")).list_id for _ in range(5)}) == 5

@@ -8,6 +8,10 @@ import numpy as np
 from coldstart.catalog import Draft, Embeddings, Encoded, ItemStore, Stage
 from coldstart.entities import Event, ExternalId, Item
 from coldstart.index import Point, VectorIndex
+from coldstart.recommend import RecommendationList, Recommender
+from coldstart.recommend.floor import Floor
+from coldstart.recommend.newcomers import Quota
+from coldstart.telemetry import Telemetry
 from coldstart.users import Ranker
 from coldstart.vectors import Matrix, Vector, normalise
 
@@ -42,6 +46,9 @@ class ToyUsers:
     def query_from_text(self, text_embedding: Vector) -> Vector:
         return text_embedding
 
+    def without_adapter(self, query: Vector) -> Vector:
+        return np.asarray(query * TEA, dtype=np.float32)
+
     def ranker(self, user_id: ExternalId) -> Ranker | None:
         return None
 
@@ -69,6 +76,20 @@ def stock(store: ItemStore, index: VectorIndex) -> None:
         ]
     )  # fmt: skip
     store.done({claim.record.item.item_id: claim.record.version for claim in claims})
+
+
+def make(store: ItemStore, index: VectorIndex, **changes: object) -> Recommender:
+    """The shop's recommender. Its floor owes nothing before it is refreshed."""
+    parts = {
+        "index": index, "users": ToyUsers(), "store": store, "encode_preferences": embed, "trained_clicks": CLICKS,
+        "adapter_version": "toy", "telemetry": Telemetry(), "floor": Floor(store, index, Quota()),
+    }  # fmt: skip
+    return Recommender(**(parts | changes))  # type: ignore[arg-type]
+
+
+def ids(answer: RecommendationList) -> list[ExternalId]:
+    """Of the rows."""
+    return [row.item_id for row in answer.rows]
 
 
 def click(store: ItemStore, user_id: ExternalId, *item_ids: ExternalId, now: Callable[[], float]) -> None:

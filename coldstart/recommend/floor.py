@@ -1,0 +1,161 @@
+"""The exposure floor: new items that have not been shown often enough get a share of the places.
+
+Which of them a reader sees is drawn by how well each fits that reader and by how urgently it must be shown, so that
+every one gets its quota where there are readers enough, and its propensity is known.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from coldstart.availability import is_available
+from coldstart.catalog import Newcomer
+from coldstart.entities import ExternalId
+from coldstart.index import Hit, Point, VectorIndex
+from coldstart.index.conditions import Condition
+from coldstart.recommend.exploring import draw, tempered
+from coldstart.recommend.newcomers import Quota, is_bad, need
+from coldstart.vectors import Matrix, Vector
+
+MAX_NEWCOMERS = 5000
+# A request scores all that are owed: of more than these, the most urgent have their turn first.
+MAX_OWED = 1000
+# In deviations of the readers' scores: at .5 an item one deviation better is drawn seven times as often.
+TEMPERATURE = 0.5
+# Nobody looks at the hundredth place: what stands below this one counts as not shown.
+SCREEN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A new item that was drawn, and with what chance; its score is 0 for a reader of whom nothing is known."""
+
+    hit: Hit
+    propensity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """New items that are owed impressions: vectors [n, D], how many an hour [n], and the row of each."""
+
+    points: tuple[Point, ...]
+    vectors: Matrix
+    need: Vector
+    places: Mapping[ExternalId, int]
+
+
+class Arrivals(Protocol):
+    """The part of `ItemStore` that tells what is new and takes what was shown; see there."""
+
+    def newcomers(self, *, since: float, limit: int) -> list[Newcomer]:
+        """New items, the least shown first."""
+        ...
+
+    def count_impressions(self, shown: Mapping[ExternalId, int]) -> None:
+        """Add to how often items were shown."""
+        ...
+
+
+class Floor:
+    """Knows which new items are owed impressions, draws among them, and counts what was shown.
+
+    Requests read what `refresh` last found; a thread of the service calls it every second or so. What other processes
+    on the same catalogue have shown is learned then: together they may pass a quota by what they show meanwhile.
+
+    Parameters
+    ----------
+    store : Arrivals
+    index : VectorIndex
+        For the vectors of new items.
+    quota : Quota
+        What each is owed.
+    clock : callable
+        Unix seconds.
+    """
+
+    def __init__(
+        self, store: Arrivals, index: VectorIndex, quota: Quota, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store, self._index, self._quota, self._clock = store, index, quota, clock
+        self._lock = threading.Lock()
+        self._shown: Counter[ExternalId] = Counter()  # since the last refresh
+        self._owed = Owed((), np.empty((0, index.dim), dtype=np.float32), np.empty(0, dtype=np.float32), {})
+
+    def refresh(self) -> int:
+        """Tell the store what was shown, and learn what is owed; returns how many items are.
+
+        Raises `Unavailable` where either is away: what was known stays, and what was shown is told the next time.
+        """
+        with self._lock:
+            shown, self._shown = self._shown, Counter()
+        try:
+            if shown:
+                self._store.count_impressions(shown)
+        except BaseException:
+            with self._lock:
+                self._shown.update(shown)
+            raise
+        now = self._clock()
+        found = self._store.newcomers(since=now - self._quota.window_s, limit=MAX_NEWCOMERS)
+        times = np.array([each.shown for each in found], dtype=np.int64)
+        clicks = np.array([each.clicks for each in found], dtype=np.int64)
+        accepted_at = np.array([each.accepted_at for each in found])
+        needed = np.where(is_bad(times, clicks, self._quota), 0, need(times, accepted_at, self._quota, now=now))
+        urgent = [row for row in np.argsort(-needed, kind="stable")[:MAX_OWED] if needed[row] > 0]
+        points = self._index.fetch([found[row].item_id for row in urgent])
+        rows = [row for row in urgent if found[row].item_id in points]
+        here = tuple(points[found[row].item_id] for row in rows)
+        vectors = np.array([point.vector for point in here], dtype=np.float32).reshape(len(here), self._index.dim)
+        self._owed = Owed(
+            here, vectors, needed[rows].astype(np.float32), {point.item_id: n for n, point in enumerate(here)}
+        )
+        return len(rows)
+
+    def count(self, item_ids: Sequence[ExternalId]) -> None:
+        """These were shown, in this order; never waits for anything."""
+        with self._lock:
+            self._shown.update(item_id for item_id in item_ids[:SCREEN] if item_id in self._owed.places)
+
+    def owed_among(self, item_ids: Iterable[ExternalId]) -> int:
+        """How many of the items are owed impressions."""
+        places = self._owed.places
+        return sum(item_id in places for item_id in item_ids)
+
+    def draw(
+        self,
+        n: int,
+        query: Vector | None,
+        *,
+        unwanted: set[ExternalId],
+        conditions: Sequence[Condition],
+        rng: np.random.Generator,
+    ) -> list[Pick]:
+        """At most ``n`` new items for a reader at ``query`` [D] (``None``: of whom nothing is known).
+
+        What was deleted since the last refresh is left out, though it may have been drawn.
+        """
+        owed, now = self._owed, self._clock()
+        if not owed.points:
+            return []
+        scores = np.zeros(len(owed.points), dtype=np.float32) if query is None else owed.vectors @ query
+        logits = tempered(scores, TEMPERATURE) + np.log(owed.need)
+        for row, point in enumerate(owed.points):
+            if (
+                point.item_id in unwanted
+                or not is_available(point.payload, now)
+                or not all(condition.holds(point.payload) for condition in conditions)
+            ):
+                logits[row] = -np.inf
+        rows, propensities = draw(logits, n, rng)
+        live = self._index.fetch([owed.points[row].item_id for row in rows])
+        picks = zip(rows.tolist(), propensities.tolist(), strict=True)
+        return [
+            Pick(Hit(found.item_id, float(scores[row]), found.version, found.payload), propensity)
+            for row, propensity in picks
+            if (found := live.get(owed.points[row].item_id)) is not None
+        ]

@@ -1,0 +1,43 @@
+"""Work that comes round again."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+
+
+class Periodic:
+    """A thread that does some work every so many seconds, the first time after so many.
+
+    Parameters
+    ----------
+    name : str
+        Of the thread, and of the work in what is logged.
+    work : callable
+        Given a function that says whether to stop half way. The thread outlives what it raises, such as an index that
+        is away for a moment.
+    every_s : float
+        From the end of one time to the beginning of the next.
+    """
+
+    def __init__(self, name: str, work: Callable[[Callable[[], bool]], object], *, every_s: float) -> None:
+        self._name, self._work, self._every_s = name, work, every_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"coldstart-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to wait."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, after the work that it is at."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every_s):
+            try:
+                self._work(self._stopping.is_set)
+            except Exception:
+                _log.exception("%s failed, and is tried again", self._name)
