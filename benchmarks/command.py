@@ -34,6 +34,12 @@ def served(work: Path, *, data: Path | None = None, adapter: Path | None = None)
     return data, adapter or processes.trained(data, work / f"crash-{data.name}", backbone="als")
 
 
+def served_split(work: Path, data: Path | None, *, split: str, adapter: Path | None = None) -> tuple[Path, Path]:
+    """Data set and adapter: those given, or else a small sample shop and what is trained on the split's own part."""
+    data = data or _sample_shop(work / "crash-shop")
+    return data, adapter or processes.trained(data, work / f"{data.name}-{split}-als", backbone="als", split=split)
+
+
 def tell(figures: "DataclassInstance") -> None:
     """A line a figure, then all of them as one line of JSON."""
     told: dict[str, Any] = asdict(figures)
