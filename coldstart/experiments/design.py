@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from coldstart.entities import ExternalId
@@ -97,7 +97,7 @@ class Pipeline:
     ranker : bool
         Whether the backbone's ranker orders the candidates, where there is one.
     cold_share, diversity, explore : float or None
-        Of the mix, each from 0 to 1.
+        Of the mix, as in `coldstart.recommend.policy.Policy`.
     """
 
     backbone: str | None = None
@@ -111,16 +111,30 @@ class Pipeline:
         for name, text in (("backbone", self.backbone), ("adapter", self.adapter)):
             if isinstance(text, str):
                 check_id(text, kind=name)
-        for name, share in (("cold_share", self.cold_share), ("diversity", self.diversity), ("explore", self.explore)):
-            if share is not None and not 0 <= share <= 1:
-                raise InvalidInput(
-                    f"cannot be {share}", subject=name, remedy="Give a number from 0 to 1, or leave it out"
-                )
+        mix = (("cold_share", self.cold_share, 1), ("diversity", self.diversity, 1), ("explore", self.explore, 10))
+        for name, value, most in mix:
+            if value is not None and not 0 <= value <= most:
+                raise InvalidInput(f"cannot be {value}", subject=name, remedy=f"Choose 0 to {most}, or leave it out")
+        if self.explore and self.diversity:
+            raise InvalidInput(
+                "cannot go with diversity: no propensity could be told", subject="explore", remedy="Choose one of them"
+            )
         if not self.adapter and self.cold_share:
             raise InvalidInput(
                 "no cold item can rank without an adapter", subject="cold_share",
                 remedy="Leave cold_share out of the arm, or give it an adapter",
             )  # fmt: skip
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """What is not left to the service.
+
+        >>> Pipeline(ranker=False, diversity=0.2).changes
+        {'ranker': False, 'diversity': 0.2}
+        """
+        plain = Pipeline()
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in own.items() if value != getattr(plain, name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +215,11 @@ class Experiment:
                 "interleaved lists belong to both arms, so only events on their items can be told apart",
                 "Take click_through, clicks or conversions:KIND as the metric and no guardrails, or the kind ab",
             )
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """The parts of a pipeline in which an arm differs from what the service does by itself."""
+        return frozenset(part for arm in self.arms for part in arm.pipeline.changes)
 
     @property
     def control(self) -> Arm:

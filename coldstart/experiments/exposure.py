@@ -27,8 +27,8 @@ class Exposure:
         Of an interleaved list, the arm that drafted each item, "" where both had it there; empty otherwise.
     source : str
         The event log from which the list was made.
-    window_s : float
-        How far back it was read.
+    window : str
+        How much of it was read, in words: arms that say the same read the same.
     watermark : float
         The time up to which its events had been applied.
     degraded : bool
@@ -43,7 +43,7 @@ class Exposure:
     items: tuple[ExternalId, ...]
     cold: tuple[bool, ...]
     source: str
-    window_s: float
+    window: str
     watermark: float
     propensities: tuple[float, ...] = ()
     teams: tuple[str, ...] = ()

@@ -24,10 +24,19 @@ NEUTRAL = ""
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """A list, and of each item which arm drafted it: "" where both lists begin alike, which says nothing of either."""
+    """A list that two arms drafted.
+
+    Attributes
+    ----------
+    teams : tuple of str
+        Which arm drafted each item: "" where both lists begin alike, which says nothing of either.
+    propensities : tuple of float
+        The chance with which each item came to its place, given those above it and both arms' lists.
+    """
 
     items: tuple[ExternalId, ...]
     teams: tuple[str, ...]
+    propensities: tuple[float, ...]
 
 
 def team_draft(
@@ -50,21 +59,26 @@ def team_draft(
     Examples
     --------
     >>> team_draft("abc", "abe", teams=("old", "new"), limit=4, rng=np.random.default_rng(0))
-    Drafted(items=('a', 'b', 'e', 'c'), teams=('', '', 'new', 'old'))
+    Drafted(items=('a', 'b', 'e', 'c'), teams=('', '', 'new', 'old'), propensities=(1.0, 1.0, 0.5, 1.0))
     """
     alike = next((n for n, (one, other) in enumerate(zip(first, second, strict=False)) if one != other), None)
     alike = min(len(first), len(second)) if alike is None else alike
-    drafted = dict.fromkeys(first[: min(alike, limit)], NEUTRAL)
-    rest = {teams[0]: iter(first[alike:]), teams[1]: iter(second[alike:])}
-    while len(drafted) < limit:
-        before = len(drafted)
+    drafted: dict[ExternalId, tuple[str, float]] = dict.fromkeys(first[: min(alike, limit)], (NEUTRAL, 1.0))
+    lists = {teams[0]: first[alike:], teams[1]: second[alike:]}
+
+    def best(team: str) -> ExternalId | None:
+        return next((item for item in lists[team] if item not in drafted), None)
+
+    while len(drafted) < limit and any(best(team) is not None for team in teams):
+        fallen = False  # whether the list shows how the coin of this round fell
         for team in teams if rng.random() < 0.5 else teams[::-1]:
-            pick = next((item for item in rest[team] if item not in drafted), None)
+            options = {pick for each in teams if (pick := best(each)) is not None}
+            pick = best(team)
             if pick is not None and len(drafted) < limit:
-                drafted[pick] = team
-        if len(drafted) == before:
-            break
-    return Drafted(tuple(drafted), tuple(drafted.values()))
+                drafted[pick] = (team, 0.5 if len(options) == 2 and not fallen else 1.0)
+                fallen |= len(options) == 2
+    names = tuple(team for team, _ in drafted.values())
+    return Drafted(tuple(drafted), names, tuple(chance for _, chance in drafted.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Inputs:
     arm: str
     lists: int
     sources: tuple[str, ...]
-    windows_s: tuple[float, ...]
+    windows: tuple[str, ...]
     lag_p50_s: float
     lag_p95_s: float
     degraded: float
@@ -63,8 +63,8 @@ def check_parity(exposures: Sequence[Exposure], arms: Sequence[str]) -> Parity:
         both = (groups[0], lists)
         if _differ(both, lambda each: each.source):
             reasons.append(f"{arm} reads {_named(lists)} and {arms[0]} reads {_named(groups[0])}")
-        if _differ(both, lambda each: each.window_s):
-            reasons.append(f"{arm} reads a window of {_windows(lists)} and {arms[0]} one of {_windows(groups[0])}")
+        if _differ(both, lambda each: each.window):
+            reasons.append(f"{arm} reads {_windows(lists)} of it and {arms[0]} reads {_windows(groups[0])}")
         worse, better = sorted((_share(lists), _share(groups[0])), reverse=True)
         if better + MAX_DEGRADED_GAP < worse <= MAX_DEGRADED and _differ(both, lambda each: each.degraded):
             reasons.append(
@@ -126,7 +126,7 @@ def _effective(lists: Sequence[Exposure]) -> float:
 
 def _inputs(arm: str, lists: Sequence[Exposure]) -> Inputs:
     lags = np.array([each.lag_s for each in lists]) if lists else np.zeros(1)
-    sources, windows = {each.source for each in lists}, {each.window_s for each in lists}
+    sources, windows = {each.source for each in lists}, {each.window for each in lists}
     middle, late = (float(np.percentile(lags, at)) for at in (50, 95))
     return Inputs(arm, len(lists), tuple(sorted(sources)), tuple(sorted(windows)), middle, late, _share(lists))
 
@@ -140,4 +140,4 @@ def _named(lists: Sequence[Exposure]) -> str:
 
 
 def _windows(lists: Sequence[Exposure]) -> str:
-    return " and ".join(f"{window:g} s" for window in sorted({each.window_s for each in lists}))
+    return " and ".join(sorted({each.window for each in lists}))

@@ -115,7 +115,7 @@ def simulate_log(
                 Exposure(
                     exposure_id=f"{name}/{n}", experiment_id=experiment.experiment_id, arm=arm.name, unit=name, at=at,
                     items=items, cold=(False,) * (PLACES - 1) + (True,), source=trouble.source.get(arm.name, "events"),
-                    window_s=3600.0, watermark=at - lag,
+                    window="the last hour", watermark=at - lag,
                     degraded=bool(rng.random() < trouble.degraded.get(arm.name, 0.002)),
                 )
             )  # fmt: skip

@@ -55,10 +55,22 @@ def test_an_arm_without_a_proper_weight_is_refused(weight: float) -> None:
         Arm("old", weight)
 
 
-@pytest.mark.parametrize("changes", [{"cold_share": 1.2}, {"diversity": -0.1}, {"explore": math.nan}, {"adapter": ""}])
+@pytest.mark.parametrize(
+    "changes", [{"cold_share": 1.2}, {"diversity": -0.1}, {"explore": math.nan}, {"explore": 11}, {"adapter": ""}]
+)
 def test_a_pipeline_out_of_range_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         Pipeline(**changes)
+
+
+def test_what_explores_cannot_be_diversified() -> None:
+    with pytest.raises(InvalidInput, match="no propensity could be told"):
+        Pipeline(explore=0.1, diversity=0.3)
+
+
+def test_an_experiment_touches_what_any_arm_changes() -> None:
+    arms = (OLD, Arm("new", 0.5, Pipeline(adapter="v2", cold_share=0.0)))
+    assert draft(arms=arms).touches == {"adapter", "cold_share"} and draft().touches == set()
 
 
 def test_a_cold_share_needs_an_adapter() -> None:

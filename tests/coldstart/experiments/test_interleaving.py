@@ -40,6 +40,18 @@ def test_the_seed_decides_who_begins_and_both_begin_as_often() -> None:
     assert 160 < first["old"] < 240
 
 
+@pytest.mark.parametrize(("first", "second"), [("abcd", "bade"), ("abcde", "bacfg"), ("abc", "b"), ("abcde", "xbyce")])
+def test_propensities_are_how_often_an_item_came_to_its_place_given_those_above(first: str, second: str) -> None:
+    """Of all drafts that begin alike, the part that goes on with the item."""
+    found = [drafted(first, second, limit=4, seed=seed) for seed in range(4_000)]
+    for place in range(min(len(each.items) for each in found)):
+        begins = Counter(each.items[:place] for each in found)
+        for each in {each.items[: place + 1]: each for each in found}.values():
+            same = sum(other.items[: place + 1] == each.items[: place + 1] for other in found)
+            share = same / begins[each.items[:place]]
+            assert share == pytest.approx(each.propensities[place], abs=0.06), (each, place)
+
+
 def test_where_both_lists_begin_alike_nobody_is_credited() -> None:
     found = drafted("abcd", "abdc", limit=3)
     assert found.items[:2] == ("a", "b") and found.teams[:2] == (NEUTRAL, NEUTRAL) and found.teams[2] in TEAMS

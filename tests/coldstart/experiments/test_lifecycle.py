@@ -1,7 +1,7 @@
 import pytest
 
 from coldstart.errors import Conflict
-from coldstart.experiments.design import BUCKETS, Buckets, Status
+from coldstart.experiments.design import BUCKETS, Arm, Buckets, Kind, Pipeline, Status
 from coldstart.experiments.lifecycle import edit, start, stop
 from tests.coldstart.experiments.toy import draft, running
 
@@ -39,6 +39,23 @@ def test_shares_in_one_layer_must_fit() -> None:
         start(draft(experiment_id="second", share=0.4), [first], now=1.0)
     second = start(draft(experiment_id="second", share=0.3), [first], now=1.0)
     assert second.buckets == (Buckets(7000, BUCKETS),)
+
+
+def test_two_layers_must_not_change_the_same_part_of_a_pipeline() -> None:
+    def arms(pipeline: Pipeline) -> tuple[Arm, Arm]:
+        return Arm("old", 0.5), Arm("new", 0.5, pipeline)
+
+    first = running(arms=arms(Pipeline(diversity=0.3, ranker=False)))
+    with pytest.raises(Conflict, match="toy: its arms change ranker, as do those of toy in the layer default"):
+        start(draft(layer="home", arms=arms(Pipeline(ranker=False))), [first], now=1.0)
+    assert start(draft(layer="home", arms=arms(Pipeline(cold_share=0.0))), [first], now=1.0).status is Status.RUNNING
+
+
+def test_lists_are_interleaved_in_one_layer_at_a_time() -> None:
+    first = running(kind=Kind.INTERLEAVING)
+    with pytest.raises(Conflict, match="interleaved by toy in the layer default already"):
+        start(draft(kind=Kind.INTERLEAVING, layer="home"), [first], now=1.0)
+    assert start(draft(layer="home"), [first], now=1.0).status is Status.RUNNING
 
 
 def test_what_another_layer_or_a_stopped_one_holds_is_free() -> None:

@@ -12,13 +12,13 @@ ARMS = ("old", "new")
 
 def lists_of(
     arm: str, *, units: int = 300, lists: int = 3, seed: int = 0, delay: float = 0.0, of_lists: float = 1.0,
-    source: str = "events", window_s: float = 3600.0, degraded: float = 0.0,
+    source: str = "events", window: str = "the last hour", degraded: float = 0.0,
 ) -> list[Exposure]:  # fmt: skip
     """Lists whose events were applied up to 5 s before, and a part of them as much later again as `delay`."""
     rng = np.random.default_rng([seed, len(arm), ord(arm[0])])
     return [
         shown(
-            f"{arm}-{unit}", "abc", at=BEGIN + 60 * n, arm=arm, source=source, window_s=window_s,
+            f"{arm}-{unit}", "abc", at=BEGIN + 60 * n, arm=arm, source=source, window=window,
             lag=rng.uniform(0, 5) + (delay if rng.random() < of_lists else 0.0),
             degraded=bool(rng.random() < degraded),
         )
@@ -34,7 +34,7 @@ def test_arms_that_read_alike_may_be_compared() -> None:
     found = check_parity([*lists_of("old"), *lists_of("new")], ARMS)
     assert found.reasons == ()
     first, second = found.inputs
-    assert (first.arm, first.lists, first.sources, first.windows_s) == ("old", 900, ("events",), (3600.0,))
+    assert (first.arm, first.lists, first.sources, first.windows) == ("old", 900, ("events",), ("the last hour",))
     assert 2.2 < second.lag_p50_s < 2.8 and 4.5 < second.lag_p95_s < 5.0 and second.degraded == 0
 
 
@@ -81,13 +81,12 @@ def test_lists_of_one_unit_are_no_more_evidence_than_the_unit() -> None:
 
 def test_another_source_or_window_is_caught_with_both_names() -> None:
     assert reasons(lists_of("old"), lists_of("new", source="replica")) == ("new reads replica and old reads events",)
-    assert reasons(lists_of("old"), lists_of("new", window_s=60)) == (
-        "new reads a window of 60 s and old one of 3600 s",
-    )
+    [reason] = reasons(lists_of("old"), lists_of("new", window="the last minute"))
+    assert reason == "new reads the last minute of it and old reads the last hour"
 
 
 def test_a_window_that_changes_for_both_is_no_difference() -> None:
-    both = [[*lists_of(arm), *lists_of(arm, window_s=60, seed=1)] for arm in ARMS]
+    both = [[*lists_of(arm), *lists_of(arm, window="the last minute", seed=1)] for arm in ARMS]
     assert reasons(*both) == ()
 
 

@@ -39,6 +39,6 @@ def shown(
     """One list."""
     made = Exposure(
         exposure_id=f"{unit}@{at}", experiment_id="toy", arm=arm, unit=unit, at=at, items=tuple(items),
-        cold=(False,) * len(items), source="events", window_s=3600.0, watermark=at - lag,
+        cold=(False,) * len(items), source="events", window="the last hour", watermark=at - lag,
     )  # fmt: skip
     return replace(made, **changes)
