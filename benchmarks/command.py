@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import processes
 
+COLD_SPLIT = "cold"
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -38,6 +40,22 @@ def served_split(work: Path, data: Path | None, *, split: str, adapter: Path | N
     """Data set and adapter: those given, or else a small sample shop and what is trained on the split's own part."""
     data = data or _sample_shop(work / "crash-shop")
     return data, adapter or processes.trained(data, work / f"{data.name}-{split}-als", backbone="als", split=split)
+
+
+def with_cold_split(work: Path, data: Path, fraction: float) -> Path:
+    """The data set, by links, with the split `COLD_SPLIT`: so many of the items cold, warm clicks held out as well."""
+    from coldstart.dataset import read_dataset
+    from coldstart.splits import cold_item_split, write_split
+
+    folder = work / f"{data.name}-cold-{fraction:g}"
+    if not (folder / "splits" / COLD_SPLIT).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in data.resolve().iterdir():
+            if path.name != "splits" and not (folder / path.name).exists():
+                (folder / path.name).symlink_to(path)
+        dataset = read_dataset(folder)
+        write_split(cold_item_split(dataset, fraction=fraction), dataset, folder / "splits" / COLD_SPLIT)
+    return folder
 
 
 def tell(figures: "DataclassInstance") -> None:

@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -20,9 +22,11 @@ from coldstart.catalog.store import SqlItemStore
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
 from coldstart.entities import Event, ExternalId
+from coldstart.evaluation.metrics import recall_ndcg
 from coldstart.evaluation.protocols import Protocol
+from coldstart.index import VectorIndex
 from coldstart.index.edge import EdgeIndexStore
-from coldstart.recommend import RecommendationList, Recommender, Request
+from coldstart.recommend import RecommendationList, Recommender
 from coldstart.recommend.floor import Floor
 from coldstart.recommend.newcomers import Quota
 from coldstart.settings import Settings
@@ -69,60 +73,68 @@ class Taste:
 
 
 class ReplayedShop:
-    """The shop of one adapter; opened by `replayed`."""
+    """The shop of one adapter; opened by `replayed`.
+
+    Parameters
+    ----------
+    users : int64 [n]
+        Rows of those who come: the backbone knows them, and both warm and cold clicks of theirs are held out.
+    """
 
     def __init__(
-        self, dataset: Dataset, adapter: ServedAdapter, store: SqlItemStore, floor: Floor, recommender: Recommender,
-        ingestor: Ingestor, clock: Clock, taste: Taste, users: Rows,
+        self, dataset: Dataset, adapter: ServedAdapter, store: SqlItemStore, index: VectorIndex, *, quota: Quota,
+        clock: Clock, taste: Taste, users: Rows,
     ) -> None:  # fmt: skip
-        self.dataset, self.adapter, self.store, self.floor, self.clock = dataset, adapter, store, floor, clock
-        self.recommender, self._ingestor, self.taste, self.users = recommender, ingestor, taste, users
-        self._events = 0
+        self.dataset, self.adapter, self.store, self.clock = dataset, adapter, store, clock
+        self.taste, self.users, self._index, self._events = taste, users, index, 0
+        self.floor = Floor(store, index, quota, clock=clock)
+        self.recommender = self.recommender_of(store)
+        pictures = PictureReader(Fetcher(), max_bytes=1, max_pixels=1)
+        self._ingestor = Ingestor(
+            store=store, index=index, encoder=BatchEncoder(adapter, models_of(adapter, Settings()), pictures),
+            telemetry=Telemetry(), batch=256, lease_s=600, max_attempts=1, clock=clock,
+        )  # fmt: skip
+
+    def recommender_of(self, behaviour: Any) -> Recommender:
+        """A recommender on the shop's index and floor that hears of users from elsewhere (a `Behaviour`)."""
+        return Recommender(
+            index=self._index, users=self.adapter, store=behaviour, encode_preferences=_no_sentences,
+            trained_clicks=self.adapter.clicks_by_item, adapter_version=self.adapter.version, telemetry=Telemetry(),
+            floor=self.floor, clock=self.clock,
+        )  # fmt: skip
+
+    def open_doors(self) -> None:
+        """Bring in what the backbone knows."""
+        warm = self.dataset.items.ids.rows(self.adapter.backbone.items.ids)
+        seed(self.store, self.adapter, self.dataset.take_items(warm))
+        self._work_off()
 
     def arrive(self, rows: Rows) -> None:
         """These items of the data set are accepted, encoded and retrievable now."""
         items = self.dataset.take_items(rows)
-        contents = Encoders.open(text_model=self.adapter.text_model, image_model=self.adapter.image_model).embed(items)
+        contents = self._encoders.embed(items).contents
         told = [items.items.item(row) for row in range(len(rows))]
-        parts = contents.contents
-        encoded = serve(self.adapter, told, parts.text, parts.image, parts.present)
-        drafts = [Draft(item) for item in told]
-        self.store.accept_encoded(list(zip(drafts, encoded, strict=True)))
+        encoded = serve(self.adapter, told, contents.text, contents.image, contents.present)
+        self.store.accept_encoded([(Draft(item), each) for item, each in zip(told, encoded, strict=True)])
         self._work_off()
-
-    def open_doors(self) -> None:
-        """Bring in what the backbone knows."""
-        seed(
-            self.store,
-            self.adapter,
-            self.dataset.take_items(self.dataset.items.ids.rows(self.adapter.backbone.items.ids)),
-        )
-        self._work_off()
-
-    def ask(self, user: int, request: Request) -> RecommendationList:
-        """The list of a user at this moment."""
-        return self.recommender.recommend(request)
 
     def rows(self, answer: RecommendationList) -> Rows:
         """The data set's rows of a list's items."""
         return self.dataset.items.ids.rows([row.item_id for row in answer.rows])
 
-    def clicked(self, user: int, answer: RecommendationList, rng: np.random.Generator) -> list[Event]:
-        """What the user clicks of a list; reported."""
-        chances = self.taste.chances(user, self.rows(answer))
-        places = np.flatnonzero(rng.random(len(chances)) < chances)
-        events = [self._event(self.user_id(user), answer.rows[place].item_id) for place in places]
-        if events:
-            self.store.record_events(events)
-        return events
+    def report(self, user: int, item_id: ExternalId) -> None:
+        """The user clicks the item."""
+        self._events += 1
+        event = Event(f"replayed-{self._events}", self.user_id(user), item_id, self.clock())
+        self.store.record_events([event])
 
     def user_id(self, user: int) -> ExternalId:
         """A user's id by row."""
         return self.dataset.users.ids[user]
 
-    def _event(self, user_id: ExternalId, item_id: ExternalId) -> Event:
-        self._events += 1
-        return Event(f"replayed-{self._events}", user_id, item_id, self.clock())
+    @cached_property
+    def _encoders(self) -> Encoders:
+        return Encoders.open(text_model=self.adapter.text_model, image_model=self.adapter.image_model)
 
     def _work_off(self) -> None:
         while self._ingestor.apply_due():
@@ -134,42 +146,23 @@ class ReplayedShop:
 def replayed(
     dataset: Dataset, split: Split, adapter_folder: Path, folder: Path, *, quota: Quota
 ) -> Iterator[ReplayedShop]:
-    """The shop in a folder of its own, its warm items in it; users are those with cold and warm held-out clicks."""
-    adapter, clock, settings = ServedAdapter.load(adapter_folder), Clock(), Settings(data_dir=folder)
+    """The shop in a folder of its own, its warm items in it."""
+    adapter, clock = ServedAdapter.load(adapter_folder), Clock()
     protocol = Protocol.of(split, len(dataset.users), len(dataset.items))
-    known = np.flatnonzero(dataset.users.rows(adapter.backbone.users.ids) >= 0)
-    users = np.intersect1d(
-        protocol.users("overall"), dataset.users.rows([adapter.backbone.users.ids[row] for row in known])
-    )
+    users = np.intersect1d(protocol.users("overall"), dataset.users.rows(adapter.backbone.users.ids))
+    taste = Taste(csr_matrix(protocol.warm_test + protocol.cold_test))
     with (
         closing(SqlItemStore(f"sqlite:///{folder / 'catalog.sqlite3'}", clock=clock)) as store,
         closing(EdgeIndexStore(folder / "index")) as indexes,
     ):
         index = indexes.create("replayed", adapter.dim)
-        telemetry = Telemetry()
-        encoder = BatchEncoder(
-            adapter, models_of(adapter, settings), PictureReader(Fetcher(), max_bytes=1, max_pixels=1)
-        )
-        ingestor = Ingestor(
-            store=store, index=index, encoder=encoder, telemetry=telemetry, batch=256, lease_s=600, max_attempts=1,
-            clock=clock,
-        )  # fmt: skip
-        floor = Floor(store, index, quota, clock=clock)
-        recommender = Recommender(
-            index=index, users=adapter, store=store, encode_preferences=_no_sentences,
-            trained_clicks=adapter.clicks_by_item, adapter_version=adapter.version, telemetry=telemetry, floor=floor,
-            clock=clock,
-        )  # fmt: skip
-        taste = Taste(csr_matrix(protocol.warm_test + protocol.cold_test))
-        shop = ReplayedShop(dataset, adapter, store, floor, recommender, ingestor, clock, taste, users)
+        shop = ReplayedShop(dataset, adapter, store, index, quota=quota, clock=clock, taste=taste, users=users)
         shop.open_doors()
         yield shop
 
 
 def ndcg(ranked: Sequence[Rows], users: Sequence[int], truth: csr_matrix) -> float:
     """Mean NDCG@20 of lists [n] for users [n]."""
-    from coldstart.evaluation.metrics import recall_ndcg
-
     table = np.full((len(ranked), K), -1, dtype=np.int64)
     for place, rows in enumerate(ranked):
         table[place, : min(K, len(rows))] = rows[:K]
