@@ -50,6 +50,15 @@ class Telemetry:
             "coldstart_recommendations", "Lists made, by the rung that answered", ["strategy"], registry=self.registry
         )
 
+        self.drift = Gauge(
+            "coldstart_embedding_drift",
+            "How far the newest items' mean embedding is from training's, in spreads of the latter",
+            ["modality"],
+            registry=self.registry,
+        )
+        self.owed = Gauge(
+            "coldstart_owed_newcomers", "New items that are owed impressions still", registry=self.registry
+        )
         self.rows = Counter(
             "coldstart_recommended_rows", "Rows of lists, by whether the item is cold", ["cold"], registry=self.registry
         )

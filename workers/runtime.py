@@ -23,6 +23,7 @@ from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
 from workers.backlog import Backlog
+from workers.drift import watch_drift
 from workers.embedded import EmbeddedWorker
 from workers.encoding import BatchEncoder
 from workers.ingest import Ingestor
@@ -38,6 +39,7 @@ from workers.tasks import register, wake
 _log = logging.getLogger(__name__)
 # As many as requests may read at once: only readers that hang keep others from reading.
 READ_THREADS = 16
+DRIFT_SECONDS = 60.0
 _STAGES = {ENCODE: Stage.ENCODE, INDEX: Stage.INDEX}
 
 
@@ -127,7 +129,8 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         stack.callback(_tell, floor)
         for periodic in (
             Periodic("reconcile", compare, every_s=settings.reconcile_seconds),
-            Periodic("floor", lambda _: floor.refresh(), every_s=settings.relay_seconds),
+            Periodic("floor", lambda _: telemetry.owed.set(floor.refresh()), every_s=settings.relay_seconds),
+            Periodic("drift", lambda _: watch_drift(store, adapter, telemetry), every_s=DRIFT_SECONDS),
         ):
             periodic.start()
             stack.callback(periodic.stop)

@@ -303,6 +303,10 @@ class ItemStore(Protocol):
         """Items with the most events since a time (Unix seconds), most first."""
         ...
 
+    def newest_embeddings(self, *, limit: int) -> list[Embeddings]:
+        """What the content of the cold items that were accepted last became."""
+        ...
+
     def count_impressions(self, shown: Mapping[ExternalId, int]) -> None:
         """Add to how often each of the items was shown."""
         ...

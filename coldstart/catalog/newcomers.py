@@ -4,10 +4,25 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, func, select
 
-from coldstart.catalog import Newcomer, Status
+from coldstart.catalog import Embeddings, Newcomer, Status
 from coldstart.catalog.models import events, impressions, items
+from coldstart.catalog.rows import from_blob
 from coldstart.catalog.statements import chunks, insert
 from coldstart.entities import ExternalId
+
+
+def newest_embeddings(tx: Connection, *, limit: int) -> list[Embeddings]:
+    """`ItemStore.newest_embeddings`."""
+    newest = (
+        select(items.c.text_embedding, items.c.image_embedding)
+        .where(items.c.status == Status.RETRIEVABLE, items.c.cold)
+        .order_by(items.c.accepted_at.desc(), items.c.item_id.desc())
+        .limit(limit)
+    )
+    return [
+        Embeddings(from_blob(row.text_embedding, "<f2"), from_blob(row.image_embedding, "<f2"))
+        for row in tx.execute(newest)
+    ]
 
 
 def count_impressions(tx: Connection, shown: Mapping[ExternalId, int]) -> None:

@@ -10,6 +10,7 @@ from coldstart.catalog import (
     Accepted,
     Claim,
     Draft,
+    Embeddings,
     Encoded,
     ItemRecord,
     Newcomer,
@@ -194,6 +195,11 @@ class SqlItemStore:
         """See `ItemStore.popular`."""
         with self._database.read() as tx:
             return behaviour.popular(tx, limit=limit, since=since)
+
+    def newest_embeddings(self, *, limit: int) -> list[Embeddings]:
+        """See `ItemStore.newest_embeddings`."""
+        with self._database.read() as tx:
+            return newcomers.newest_embeddings(tx, limit=limit)
 
     def count_impressions(self, shown: Mapping[ExternalId, int]) -> None:
         """See `ItemStore.count_impressions`."""

@@ -22,6 +22,7 @@ from coldstart.settings import Settings
 from tests import servers
 from tests.toyshop import GREEN, Shop, make_shop, picture
 from tests.workers.toy import wait_until
+from workers.drift import watch_drift
 from workers.reconcile import reconcile
 from workers.runtime import Runtime, make_worker, open_runtime
 
@@ -222,6 +223,7 @@ import sys, pathlib
 from coldstart.catalog import Draft
 from coldstart.entities import Item
 from coldstart.settings import Settings
+from workers.drift import watch_drift
 from workers.runtime import open_runtime
 with open_runtime(Settings.model_validate_json(sys.argv[1])) as runtime:
     for n in range(100):
@@ -278,3 +280,14 @@ def test_workers_of_their_own_encode_for_the_service_that_owns_the_index(setting
         finally:
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(20) == 0
+
+
+def test_drift_is_told_of_each_modality(runtime: Runtime, shop: Shop) -> None:
+    runtime.seed(shop.dataset)
+    wait_for_all(runtime, ITEMS)
+    put(runtime, *(Draft(Item(f"drift-{n}", "Quantum field theory", "Lectures on gauge bosons.")) for n in range(4)))
+    wait_for_all(runtime, ITEMS + 4)
+    watch_drift(runtime.store, runtime.adapter, runtime.telemetry)
+    value = runtime.telemetry.registry.get_sample_value
+    assert value("coldstart_embedding_drift", {"modality": "text"}) > 0.3  # type: ignore[operator]
+    assert value("coldstart_embedding_drift", {"modality": "image"}) == 0.0
