@@ -73,6 +73,10 @@ class Process:
         sizes = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", status, re.MULTILINE))
         return int(sizes["VmRSS"]) / 1024, int(sizes["VmHWM"]) / 1024
 
+    def forget_peak(self) -> None:
+        """Let the most that `memory_mb` tells be the most from now on."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._popen.send_signal(number)

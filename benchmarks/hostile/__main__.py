@@ -39,7 +39,8 @@ class Figures:
     was neither refused nor retrievable by its text; ``harmed`` good items that lost their picture or their place;
     ``broken_saves`` what a loader found after a kill that was neither the old nor the new. ``slowest_ms`` is the
     slowest answer to anything sent, ``rss_growth_mb`` what the service holds afterwards beyond what it held after
-    ordinary items, ``peak_growth_mb`` what it held at most.
+    ordinary items; ``pictures_peak_mb`` and ``bodies_peak_mb`` what it held at most while pictures and bodies came,
+    beyond what it held before the first of them.
     """
 
     pictures: int
@@ -55,7 +56,8 @@ class Figures:
     broken_saves: int
     slowest_ms: float
     rss_growth_mb: float
-    peak_growth_mb: float
+    pictures_peak_mb: float
+    bodies_peak_mb: float
     seconds: float
 
 
@@ -87,14 +89,18 @@ def run(folder: Path, *, mutated: int, texts_: int, kills: int) -> tuple[Figures
         ordinary = [(f"ordinary {n}", pictures.good(512, pictures.KINDS[n % 4])) for n in range(ORDINARY)]
         post.batch(ordinary, text=LONG)  # what any catalogue makes a service take up is not counted
         post.follow()
-        before, peak_before = service.memory_mb()
+        before, _ = service.memory_mb()
+        service.forget_peak()
         for part in chunks(files, BATCH):
             post.batch(part)
         post.follow()
+        between, pictures_peak = service.memory_mb()
+        service.forget_peak()
         statuses, slowest_ms = bodies.attempt(service.client.base_url)
+        _, bodies_peak = service.memory_mb()
         post.batch([("afterwards", pictures.good())])
         post.follow()
-        after, peak = service.memory_mb()
+        after, _ = service.memory_mb()
     failed = [f"{times} answers of {status} to a body" for status, times in statuses.items() if status >= 500]
     figures = Figures(
         pictures=pictures.HOSTILE,
@@ -111,7 +117,8 @@ def run(folder: Path, *, mutated: int, texts_: int, kills: int) -> tuple[Figures
         broken_saves=len(broken),
         slowest_ms=round(max(slowest_ms, post.slowest_ms), 1),
         rss_growth_mb=round(after - before, 1),
-        peak_growth_mb=round(peak - peak_before, 1),
+        pictures_peak_mb=round(pictures_peak - before, 1),
+        bodies_peak_mb=round(bodies_peak - between, 1),
         seconds=round(perf_counter() - started, 1),
     )  # fmt: skip
     return figures, [*failed, *read.errors, *fetched.errors, *post.stuck, *post.harmed, *broken]

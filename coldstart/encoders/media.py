@@ -6,9 +6,9 @@ import contextlib
 import io
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageOps
 
+from coldstart.encoders.decoding import MAX_MEMORY, memory_needed, shrunk
 from coldstart.encoders.fetch import Fetcher
 from coldstart.errors import InvalidInput
 
@@ -48,7 +48,8 @@ def decode_picture(
     Raises
     ------
     InvalidInput
-        Naming ``subject``, for bytes that are too many, of another kind, broken, or of too many pixels.
+        Naming ``subject``, for bytes that are too many, of another kind, broken, of too many pixels, or such that
+        decoding them would take too much memory.
     """
     if len(data) > max_bytes:
         raise _refusal(f"the picture has {len(data)} bytes, over the limit of {max_bytes}", subject, "Send it smaller")
@@ -63,9 +64,12 @@ def decode_picture(
                 what = f"the picture has {opened.width} x {opened.height} pixels, over the limit of {max_pixels}"
                 raise _refusal(what, subject, "Send it smaller")
             opened.draft(None, (side, side))
+            needed = memory_needed(opened, data, media_type=media_type, most=2 * side)
+            if needed > MAX_MEMORY:
+                mb = f"{needed // 1_000_000} MB to be decoded, over the limit of {MAX_MEMORY // 1_000_000} MB"
+                raise _refusal(f"the picture takes {mb}", subject, "Send it smaller, or as a plain JPEG")
             opened.load()
-            picture = _in_eight_bits(opened)
-            picture.thumbnail((2 * side, 2 * side), reducing_gap=3.0)
+            picture = shrunk(opened, 2 * side)
     except InvalidInput:
         raise
     except Exception as error:  # decoders meet hostile bytes with every kind of error
@@ -98,15 +102,6 @@ def read_picture(
 
 def _refusal(what: str, subject: str, remedy: str) -> InvalidInput:
     return InvalidInput(what, subject=subject, remedy=remedy)
-
-
-def _in_eight_bits(opened: Image.Image) -> Image.Image:
-    """RGB, or RGBA where some of the picture is transparent."""
-    if opened.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips it to white
-        grey = np.asarray(opened, dtype=np.int32) >> 8
-        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    mode = "RGBA" if opened.has_transparency_data else "RGB"
-    return opened if opened.mode == mode else opened.convert(mode)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
