@@ -136,6 +136,16 @@ def load_artifact(folder: Path, *, backbone: Path | None = None) -> Artifact:
     return Artifact(adapter, names["text"], names["image"], version)
 
 
+def backbone_path(folder: Path) -> str:
+    """Where, from its own folder, an adapter says that its backbone is; for errors see `load_artifact`."""
+    try:
+        return str(json.loads((current_folder(folder) / CONFIG_FILE).read_bytes())["backbone"]["path"])
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound("the folder holds no adapter", subject=str(folder), remedy="Check --adapter") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, CONFIG_FILE) from error
+
+
 def _tensors(adapter: Adapter) -> dict[str, NDArray[Any]]:
     groups: dict[str, Mapping[str, Any]] = {
         "parameters": adapter.parameters,

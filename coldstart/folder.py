@@ -1,12 +1,16 @@
 """Files and folders that are written whole or not at all."""
 
+import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from coldstart.errors import Conflict
+
+_PART = 1 << 20
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -35,13 +39,13 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         temporary.chmod(0o755)  # mkdtemp's own mode would lock other accounts, such as a service's, out
-        _sync(temporary)
+        sync(temporary)
         aside = _aside(folder)
         if folder.exists():
             shutil.rmtree(aside, ignore_errors=True)
             folder.rename(aside)
         temporary.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
         shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -58,9 +62,48 @@ def write_file(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o644)  # mkstemp's own mode would lock other accounts out
         temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def copy_file(source: Path, target: Path, *, on_progress: Callable[[int, int], None] = lambda done, total: None) -> str:
+    """Copy a file of any size and force it to the disk; returns the SHA-256 of what was written."""
+    digest, done, total = hashlib.sha256(), 0, source.stat().st_size
+    with source.open("rb") as reader, target.open("wb") as writer:
+        while part := reader.read(_PART):
+            writer.write(part)
+            digest.update(part)
+            done += len(part)
+            on_progress(done, total)
+        writer.flush()
+        os.fsync(writer.fileno())
+    return digest.hexdigest()
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill that has its name when the block has ended in order, and never part of its content.
+
+    Its files are to be on the disk by then. Only its owner may read it.
+
+    Raises
+    ------
+    Conflict
+        Where there is something of that name, an empty folder excepted.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Conflict("it is there already", subject=str(folder), remedy="Name a folder that does not exist")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
+    try:
+        yield temporary
+        for path in (temporary, *(each for each in temporary.rglob("*") if each.is_dir())):
+            sync(path)
+        temporary.rename(folder)
+        sync(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def current_folder(folder: Path) -> Path:
@@ -72,9 +115,9 @@ def _aside(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
-def _sync(folder: Path) -> None:
-    """Force the folder's list of names to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Force a file, or a folder's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from api.cli.backup import backup, restore
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.evaluate import evaluate
@@ -41,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, serve, worker, evaluate, import_backbone, doctor):
+for command in (demo, serve, worker, evaluate, import_backbone, doctor, backup, restore):
     app.command()(command)
 app.add_typer(train, name="train")
 app.add_typer(keys, name="keys")
