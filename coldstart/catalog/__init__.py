@@ -279,8 +279,8 @@ class ItemStore(Protocol):
     def owe_again(self, versions: Mapping[ExternalId, int], *, held: Mapping[ExternalId, int]) -> list[ExternalId]:
         """Owe to the index once more what of the items is settled at these versions still; returns their ids.
 
-        Where the index holds a version as new as that, named in ``held``, the item gets the one after: an index refuses
-        what is not newer.
+        Where the index holds a version as new as that, named in ``held``, the item gets the one after, also if it is on
+        its way still: an index refuses what is not newer.
         """
         ...
 

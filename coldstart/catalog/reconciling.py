@@ -37,23 +37,36 @@ def owe_again(
     tx: Connection, versions: Mapping[ExternalId, int], *, held: Mapping[ExternalId, int], now: float
 ) -> list[ExternalId]:
     """`ItemStore.owe_again`."""
-    still = (
-        select(items.c.item_id, items.c.version, items.c.deleted)
-        .where(items.c.item_id.in_(versions), items.c.status.in_([Status.RETRIEVABLE, Status.DELETED]), _OWES_NOTHING)
-        .order_by(items.c.item_id)
-        .with_for_update()
-    )
-    rows = [row for row in tx.execute(still) if row.version == versions[row.item_id]]
-    next_versions = {row.item_id: max(row.version, held.get(row.item_id, 0) + 1) for row in rows}
-    if rows:
+    locked = select(items.c.item_id, items.c.version, items.c.status, items.c.deleted).order_by(items.c.item_id)
+    found = tx.execute(locked.where(items.c.item_id.in_(versions)).with_for_update()).all()
+    current = [row for row in found if row.version == versions[row.item_id]]
+    # Only now, as nothing is done about an item whose row is locked.
+    owing = set(tx.scalars(select(outbox.c.item_id).where(outbox.c.item_id.in_(versions))))
+    idle = [r for r in current if r.item_id not in owing and r.status in (Status.RETRIEVABLE, Status.DELETED)]
+    overtaken = [row for row in current if row.item_id in owing and held.get(row.item_id, 0) >= row.version]
+    next_versions = {row.item_id: max(row.version, held.get(row.item_id, 0) + 1) for row in (*idle, *overtaken)}
+    _raise_versions(tx, {row.item_id: next_versions[row.item_id] for row in overtaken}, now=now)
+    if idle:
         change = update(items).where(items.c.item_id == bindparam("key"))
         status = case((items.c.deleted, Status.DELETED), else_=Status.PENDING)
-        values = [{"key": item_id, "next": version} for item_id, version in next_versions.items()]
+        values = [{"key": row.item_id, "next": next_versions[row.item_id]} for row in idle]
         tx.execute(change.values(version=bindparam("next"), status=status), values)
     for deleted, priority in ((True, TOMBSTONE_PRIORITY), (False, PRIORITY)):
-        due = {row.item_id: next_versions[row.item_id] for row in rows if row.deleted == deleted}
+        due = {row.item_id: next_versions[row.item_id] for row in idle if row.deleted == deleted}
         owe(tx, due, Stage.INDEX, priority=priority, now=now)
-    return [row.item_id for row in rows]
+    return [row.item_id for row in current if row.item_id in next_versions]
+
+
+def _raise_versions(tx: Connection, versions: Mapping[ExternalId, int], *, now: float) -> None:
+    """Give items that are on their way these versions: what was claimed of them comes to nothing, and is due again."""
+    if not versions:
+        return
+    values = [{"key": item_id, "next": version} for item_id, version in versions.items()]
+    change = update(items).where(items.c.item_id == bindparam("key"))
+    tx.execute(change.values(version=bindparam("next")), values)
+    due_at = case((outbox.c.due_at.is_(None), None), else_=now)  # a dead letter stays one
+    owed = update(outbox).where(outbox.c.item_id == bindparam("key"))
+    tx.execute(owed.values(version=bindparam("next"), due_at=due_at, leased=False), values)
 
 
 def disown(tx: Connection, held: Mapping[ExternalId, int], *, now: float) -> list[ExternalId]:

@@ -872,6 +872,31 @@ class TestReconciling:
         assert store.owe_again({"put": 2, "deleted": 2}, held={}) == []
         assert store.owe_again({}, held={}) == []
 
+    def test_what_is_on_its_way_passes_an_index_that_is_ahead_of_it(self, store: ItemStore) -> None:
+        """As after the restore of a catalogue from before what the index holds."""
+        accept(store, draft("a"), draft("b"), draft("gone"), draft("same"), priority=-1)
+        store.delete("gone")
+        before = claim(store)
+        assert sorted(ids(before)) == ["a", "b", "same"]
+        assert encode_all(store, [each for each in before if ids([each]) == ["b"]]) == ["b"]
+        held = {"a": 5, "b": 1, "gone": 7, "same": 0}
+        assert store.owe_again({"a": 1, "b": 1, "gone": 2, "same": 1}, held=held) == ["a", "b", "gone"]
+        assert store.get("a").version == 6 and store.get("same").version == 1
+        assert encode_all(store, before) == ["same"]  # whoever had claimed them is too late
+        assert (versions(claim(store)), versions(claim(store, Stage.INDEX, limit=1))) == ({"a": 6}, {"gone": 8})
+        assert versions(claim(store, Stage.INDEX)) == {"b": 2, "same": 1}
+
+    def test_a_dead_item_that_the_index_is_ahead_of_stays_dead_at_a_version_that_can_be_retried(
+        self, store: ItemStore
+    ) -> None:
+        accept(store, draft("a"))
+        store.fail(versions(claim(store)), "bad", retry_in_s=0, max_attempts=0)
+        assert store.owe_again({"a": 1}, held={"a": 4}) == ["a"]
+        assert (store.get("a").version, store.get("a").status, store.get("a").error) == (5, Status.DEAD, "bad")
+        assert claim(store) == []
+        store.retry_dead("a")
+        assert versions(claim(store)) == {"a": 5}
+
     def test_strangers_are_taken_in_as_deleted(self, store: ItemStore) -> None:
         accept(store, draft("known"))
         assert store.disown({"stranger": 4, "known": 9}) == ["stranger"]

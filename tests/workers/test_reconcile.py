@@ -77,6 +77,19 @@ def test_every_kind_of_difference_is_found_and_put_right(shop: Works) -> None:
     assert shop.store.get("stranger").status is shop.store.get("undead").status is Status.DELETED
 
 
+def test_an_index_that_outlived_its_catalogue_is_brought_back_to_what_a_restored_one_says(works: Works) -> None:
+    """Also for what was on its way when the backup was taken: at once, not when it has been worked off."""
+    works.store.accept([draft("changed"), draft("gone"), draft("same")])
+    works.index.upsert([Point("changed", 3, WRONG), Point("new", 2, WRONG)])
+    works.index.delete({"gone": 2})
+    assert look(works) == Reconciled(missing=1, stale=1, strangers=1, repaired=3)
+    work_off(works)
+    assert look(works) == Reconciled(checked=4)
+    assert {item_id: version for item_id, (version, _) in contents(works.index).items()} == {
+        "changed": 4, "gone": 3, "same": 1
+    }  # fmt: skip
+
+
 def test_an_index_that_lost_points_gets_them_again(shop: Works) -> None:
     lost = ExactIndex(shop.index.dim)
     lost.upsert(list(shop.index.fetch([f"i{n}" for n in range(100)]).values()))
