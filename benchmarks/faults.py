@@ -152,9 +152,8 @@ class Site:
                 raise RuntimeError(f"a worker ended by itself:\n{worker.output[-3000:]}")
 
     def left(self) -> int:
-        """Rows of the outbox that have not come to their end, due or not."""
-        with closing(Database(self._database.url)) as database, database.read() as tx:
-            return tx.execute(select(func.count()).where(outbox.c.due_at.is_not(None))).scalar_one()
+        """See `owed`."""
+        return owed(Settings(database_url=self._database.url))
 
     def start_service(self) -> None:
         """Put up a service that ended in order."""
@@ -207,6 +206,12 @@ class Site:
     def _log(self, name: str) -> Path:
         self._starts += 1
         return self._folder / f"{self._starts:04d}-{name}.log"
+
+
+def owed(settings: Settings) -> int:
+    """Rows of the outbox that have not come to their end, due or not."""
+    with closing(Database(settings.catalog_url)) as database, database.read() as tx:
+        return tx.execute(select(func.count()).where(outbox.c.due_at.is_not(None))).scalar_one()
 
 
 def _blackhole(proxy: Proxy) -> None:
