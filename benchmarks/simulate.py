@@ -171,7 +171,7 @@ def _activity(users: int, rng: np.random.Generator) -> np.ndarray:
 
 def main() -> None:
     """Run and print."""
-    parser = command.parser(__doc__, quick="2,000 lists")
+    parser = command.parser(__doc__, quick="1,000 lists")
     parser.add_argument("data", nargs="?", type=Path, help="data set folder; by default a sample shop")
     parser.add_argument("--split", default="arrivals", help="split of the data set that has warm clicks held out, too")
     parser.add_argument("--cold-fraction", type=float, help="make a split with so many cold items instead")
@@ -190,7 +190,7 @@ def main() -> None:
     data, adapter = command.served_split(options.work, data, split=options.split, adapter=options.adapter)
     dataset = read_dataset(data)
     split: Split = read_split(dataset, options.split)
-    play = Play(2000 if options.quick else options.lists, late_s=options.late, lost=options.lost, seed=options.seed)
+    play = Play(1000 if options.quick else options.lists, late_s=options.late, lost=options.lost, seed=options.seed)
     expected: dict[str, float] = {}
     worlds: Sequence[str | None] = (None,) if play.late_s or play.lost else (None, "control", "treatment")
     told: tuple[Traffic, Report] | None = None
