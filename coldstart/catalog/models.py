@@ -116,6 +116,31 @@ class RequestColumns(TypedColumns):
     expires_at: Named[float] = Column(Double)
 
 
+class ExperimentColumns(TypedColumns):
+    """Experiments (`coldstart.experiments`), stopped ones too."""
+
+    experiment_id: Named[str] = Column(_ID, primary_key=True)
+    status: Named[str] = Column(_WORD)
+    design: Named[dict[str, object]] = Column(JSON)
+    created_at: Named[float] = Column(Double)
+
+
+class ExposureColumns(TypedColumns):
+    """Lists that units of experiments were shown."""
+
+    experiment_id: Named[str] = Column(_ID, primary_key=True)
+    exposure_id: Named[str] = Column(_ID, primary_key=True)
+    arm: Named[str] = Column(_ID)
+    unit: Named[str] = Column(_ID)
+    at: Named[float] = Column(Double)
+    source: Named[str] = Column(Text)
+    window: Named[str] = Column(Text)
+    watermark: Named[float] = Column(Double)
+    degraded: Named[bool]
+    # Columns of the list: items, cold, propensities, teams.
+    places: Named[list[list[object]]] = Column(JSON)
+
+
 media = Table("media", metadata, MediaColumns)
 items = Table("items", metadata, ItemColumns)
 outbox = Table("outbox", metadata, OutboxColumns)
@@ -123,6 +148,8 @@ events = Table("events", metadata, EventColumns)
 impressions = Table("impressions", metadata, ImpressionColumns)
 api_keys = Table("api_keys", metadata, ApiKeyColumns)
 requests = Table("requests", metadata, RequestColumns)
+experiments = Table("experiments", metadata, ExperimentColumns)
+exposures = Table("exposures", metadata, ExposureColumns)
 
 Index("ix_items_accepted_at", items.c.accepted_at, items.c.item_id)
 Index("ix_items_status", items.c.status, items.c.accepted_at, items.c.item_id)
@@ -131,3 +158,5 @@ Index("ix_outbox_due", outbox.c.stage, outbox.c.leased, outbox.c.priority.desc()
 Index("ix_events_user_id", events.c.user_id, events.c.timestamp)
 Index("ix_events_timestamp", events.c.timestamp, events.c.item_id)
 Index("ix_requests_expires_at", requests.c.expires_at)
+Index("ix_experiments_status", experiments.c.status)
+Index("ix_exposures_unit", exposures.c.unit)

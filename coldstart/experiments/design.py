@@ -12,6 +12,7 @@ from coldstart.ids import check_id
 BUCKETS = 10_000
 """Of a layer: a share of traffic is a number of them, so the smallest is .01 %."""
 MAX_ARMS = 10
+_ORDER = frozenset({"diversity", "explore"})
 _SUM_TOLERANCE = 1e-9  # ten thirds of a third do not sum to exactly 1
 
 
@@ -218,8 +219,9 @@ class Experiment:
 
     @property
     def touches(self) -> frozenset[str]:
-        """The parts of a pipeline in which an arm differs from what the service does by itself."""
-        return frozenset(part for arm in self.arms for part in arm.pipeline.changes)
+        """The parts of a pipeline that depend on which arm a unit meets; explore and diversity exclude each other."""
+        changed = frozenset(part for arm in self.arms for part in arm.pipeline.changes)
+        return changed | _ORDER if changed & _ORDER else changed
 
     @property
     def control(self) -> Arm:

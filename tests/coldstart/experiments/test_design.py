@@ -71,6 +71,8 @@ def test_what_explores_cannot_be_diversified() -> None:
 def test_an_experiment_touches_what_any_arm_changes() -> None:
     arms = (OLD, Arm("new", 0.5, Pipeline(adapter="v2", cold_share=0.0)))
     assert draft(arms=arms).touches == {"adapter", "cold_share"} and draft().touches == set()
+    arms = (OLD, Arm("new", 0.5, Pipeline(explore=0.1)))
+    assert draft(arms=arms).touches == {"diversity", "explore"}  # an arm that explores cannot meet one that diversifies
 
 
 def test_a_cold_share_needs_an_adapter() -> None:
