@@ -25,6 +25,7 @@ class Service:
     writes: Permits
     deletes: Permits
     sentences: Permits
+    reports: Permits
     in_flight: set[tuple[str | None, str]] = field(default_factory=set)
     """Callers and keys of requests that are being answered (`api.idempotency`)."""
 
@@ -41,6 +42,7 @@ class Service:
             writes=Permits(threads, waiting=256),
             deletes=Permits(1, waiting=512),
             sentences=Permits(1, waiting=32),
+            reports=Permits(1, waiting=8),
         )
 
 

@@ -46,4 +46,5 @@ class IdConvertor(Convertor[str]):
 register_url_convertor("id", IdConvertor())
 
 ItemId = Annotated[Id, Path(description="The item's id, percent-encoded", examples=["sku-17"])]
+ExperimentId = Annotated[Id, Path(description="The experiment's id, percent-encoded", examples=["diversity-1"])]
 UserId = Annotated[Id, Path(description="The user's id, percent-encoded", examples=["u-7"])]

@@ -62,6 +62,9 @@ class Telemetry:
         self.rows = Counter(
             "coldstart_recommended_rows", "Rows of lists, by whether the item is cold", ["cold"], registry=self.registry
         )
+        self.exposures = Counter(
+            "coldstart_exposures", "Lists shown in experiments: logged, dropped", ["outcome"], registry=self.registry
+        )
 
     def listed(self, strategy: str, *, cold: int, rows: int) -> None:
         """A list was made, of so many rows."""

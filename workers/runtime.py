@@ -11,11 +11,15 @@ from celery.signals import worker_process_shutdown
 from adapters.serving import ServedAdapter
 from coldstart.bulkhead import Bulkhead
 from coldstart.catalog import ItemStore, Stage, Status, open_item_store
+from coldstart.catalog.experiments import ExperimentStore
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
+from coldstart.entities import ExternalId
 from coldstart.errors import InvalidInput, Unavailable
+from coldstart.experiments.design import Experiment
 from coldstart.index import IndexStore, VectorIndex, index_store_of
 from coldstart.recommend import Behaviour, PromptBehaviour, Recommender
+from coldstart.recommend.arms import Arms, Served
 from coldstart.recommend.floor import Floor
 from coldstart.recommend.newcomers import Quota
 from coldstart.recommend.policy import Policy
@@ -56,6 +60,8 @@ class Runtime:
     index: VectorIndex
     policy: Policy
     recommender: Recommender
+    experiments: ExperimentStore
+    arms: Arms
     ingestor: Ingestor
     backlog: Backlog
     relay: Relay
@@ -68,6 +74,19 @@ class Runtime:
     def wake_index(self) -> None:
         """Say that something was deleted; returns at once and never raises."""
         self.relay.wake(INDEX)
+
+    def start_experiment(self, experiment_id: ExternalId) -> Experiment:
+        """Let a draft run that this service can serve, at once in this process and within a second in others."""
+        self.arms.served.require(self.experiments.get(experiment_id))
+        started = self.experiments.start(experiment_id)
+        _tell(self.arms)
+        return started
+
+    def stop_experiment(self, experiment_id: ExternalId) -> Experiment:
+        """End an experiment, likewise."""
+        stopped = self.experiments.stop(experiment_id)
+        _tell(self.arms)
+        return stopped
 
     def seed(self, dataset: Dataset | None = None, *, stopping: Callable[[], bool] = lambda: False) -> Seeded:
         """Bring in the items of the backbone and the data set (`workers.seeding.seed`); they are retrievable soon."""
@@ -146,9 +165,19 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             floor=floor,
             policy=policy,
         )
+        experiments = ExperimentStore(settings.catalog_url)
+        stack.callback(experiments.close)
+        served = Served(adapter.version, adapter.backbone.kind, policy)
+        arms = Arms(recommender, experiments, served, telemetry)
+        arms.refresh()
+        stack.callback(_tell, arms)
+        following = Periodic("experiments", lambda _: arms.refresh(), every_s=settings.relay_seconds)
+        following.start()
+        stack.callback(following.stop)
         yield Runtime(
             settings=settings, telemetry=telemetry, store=store, behaviour=behaviour, adapter=adapter, encoder=encoder,
-            index=index, policy=policy, recommender=recommender, ingestor=ingestor, backlog=backlog, relay=relay,
+            index=index, policy=policy, recommender=recommender, experiments=experiments,
+            arms=arms, ingestor=ingestor, backlog=backlog, relay=relay,
             worker=worker,
         )  # fmt: skip
 
@@ -237,10 +266,10 @@ def _recover(settings: Settings, store: ItemStore, indexes: IndexStore, index: V
         indexes.promote(version)
 
 
-def _tell(floor: Floor) -> None:
+def _tell(shown: Floor | Arms) -> None:
     """What was shown last; where that cannot be told any more, new items are shown a few times more."""
     with suppress(Unavailable):
-        floor.refresh()
+        shown.refresh()
 
 
 def _quota(settings: Settings) -> Quota:

@@ -10,6 +10,7 @@ from api.cli.backup import backup, restore
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.evaluate import evaluate
+from api.cli.experiments import experiments
 from api.cli.import_backbone import import_backbone
 from api.cli.keys import keys
 from api.cli.serve import serve
@@ -46,3 +47,4 @@ for command in (demo, serve, worker, evaluate, import_backbone, doctor, backup, 
     app.command()(command)
 app.add_typer(train, name="train")
 app.add_typer(keys, name="keys")
+app.add_typer(experiments, name="experiments")

@@ -14,6 +14,7 @@ from api.schemas.requests import Body, RecommendationsBody
 from coldstart.access import Scope
 from coldstart.index import Filter
 from coldstart.recommend import RecommendationList, Request
+from coldstart.recommend.arms import Assignment
 from coldstart.recommend.policy import Boost
 
 router = APIRouter(tags=["recommendations"], route_class=GuardedRoute)
@@ -23,7 +24,8 @@ router = APIRouter(tags=["recommendations"], route_class=GuardedRoute)
 @needs(Scope.READ)
 async def for_user(user_id: UserId, service: ServiceDep, limit: ListLimit = 20) -> RecommendationsView:
     """From the user's history and recent events; a user nobody has heard of gets what is popular and new."""
-    return RecommendationsView.of(await _recommend(service, Request(user_id=user_id, limit=limit)))
+    answer, assignments = await _recommend(service, Request(user_id=user_id, limit=limit), unit=user_id)
+    return RecommendationsView.of(answer, assignments)
 
 
 @router.post("/recommendations", summary="Recommend from whatever is known", responses=documented(413, 415, 422, 503))
@@ -41,13 +43,16 @@ async def recommend(body: RecommendationsBody, service: ServiceDep) -> Recommend
         policy=None if body.diversity is None else replace(service.runtime.policy, diversity=body.diversity),
         explain=body.explain,
     )
-    return RecommendationsView.of(await _recommend(service, request), explain=body.explain)
+    answer, assignments = await _recommend(service, request, unit=body.user_id or body.session_id)
+    return RecommendationsView.of(answer, assignments, explain=body.explain)
 
 
-async def _recommend(service: Service, request: Request) -> RecommendationList:
+async def _recommend(
+    service: Service, request: Request, *, unit: str | None
+) -> tuple[RecommendationList, tuple[Assignment, ...]]:
     """In a thread, also where it takes a millisecond: a database or an index that hangs must not hang the rest."""
     permits = service.sentences if request.preferences else service.lists
-    return await permits.run(service.runtime.recommender.recommend, request)
+    return await permits.run(service.runtime.arms.recommend, request, unit=unit)
 
 
 def _filter(conditions: dict[str, Any]) -> Filter:

@@ -1,5 +1,6 @@
 """What the HTTP interface gives."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Self
 
@@ -10,6 +11,7 @@ from api.schemas.requests import Attribute
 from coldstart.catalog import Accepted, ItemRecord, Status
 from coldstart.entities import Recommendation
 from coldstart.recommend import RecommendationList
+from coldstart.recommend.arms import Assignment
 
 
 class AcceptedView(BaseModel):
@@ -155,6 +157,13 @@ class RecommendationView(BaseModel):
         )
 
 
+class AssignmentView(BaseModel):
+    """An experiment that the list is part of, and the arm that made it."""
+
+    experiment: str
+    arm: str = Field(description="`interleaved` where both arms did")
+
+
 class RecommendationsView(BaseModel):
     """A list, best first, and how it was made."""
 
@@ -167,9 +176,10 @@ class RecommendationsView(BaseModel):
     adapter_version: str
     degraded: bool = Field(description="Whether a part that was asked for could not be used")
     ignored: tuple[str, ...] = Field(description="Clicked items that are not retrievable and so said nothing")
+    assignments: list[AssignmentView] = Field(description="The experiments that the list is part of")
 
     @classmethod
-    def of(cls, answer: RecommendationList, *, explain: bool = True) -> Self:
+    def of(cls, answer: RecommendationList, assignments: Sequence[Assignment] = (), *, explain: bool = True) -> Self:
         """The recommender's answer."""
         return cls(
             rows=[RecommendationView.of(row, explain=explain) for row in answer.rows],
@@ -178,6 +188,7 @@ class RecommendationsView(BaseModel):
             adapter_version=answer.adapter_version,
             degraded=answer.degraded,
             ignored=answer.ignored,
+            assignments=[AssignmentView(experiment=each.experiment, arm=each.arm) for each in assignments],
         )
 
 

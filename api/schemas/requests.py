@@ -222,6 +222,7 @@ class RecommendationsBody(Body):
     )
 
     user_id: Id | None = None
+    session_id: Id | None = Field(default=None, description="Of an anonymous reader: experiments go by it")
     clicked: list[Id] = Field([], max_length=MAX_CLICKED, description="Items the reader has just looked at")
     preferences: Sentence | None = Field(default=None, description="What they would like, in words")
     limit: Limit = 20

@@ -2,6 +2,7 @@
 
 import http.client
 import logging
+import re
 from asyncio import Runner
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -43,6 +44,13 @@ ACCESS = {
     "DELETE /items/{item_id:id}": WRITE,
     "POST /items/batch": WRITE,
     "POST /events": WRITE,
+    "POST /experiments": ADMIN,
+    "GET /experiments": READ,
+    "GET /experiments/{experiment_id:id}": READ,
+    "PUT /experiments/{experiment_id:id}": ADMIN,
+    "GET /experiments/{experiment_id:id}/report": READ,
+    "POST /experiments/{experiment_id:id}/start": ADMIN,
+    "POST /experiments/{experiment_id:id}/stop": ADMIN,
     "GET /dead-letters": READ,
     "POST /dead-letters/{item_id:id}/retry": ADMIN,
 }
@@ -79,7 +87,7 @@ def test_each_scope_opens_its_routes_and_no_others(http: httpx.Client, key: Call
     callers: dict[Scope | None, dict[str, str]] = {None: {}} | {scope: key(scope) for scope in Scope}
     for route, needed in ACCESS.items():
         method, _, path = route.partition(" ")
-        path = path.replace("{item_id:id}", "unknown").replace("{user_id:id}", "unknown")
+        path = re.sub("{[a-z_]+:id}", "unknown", path)
         for scope, headers in callers.items():
             answer = http.request(method, path, headers=headers)
             if needed is None or (scope is not None and scope.allows(needed)):

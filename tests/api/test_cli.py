@@ -20,9 +20,12 @@ from typer.testing import CliRunner
 from adapters.serving import ServedAdapter
 from api.cli import app
 from api.cli.serve import listen, loading
+from coldstart.catalog.experiments import ExperimentStore
 from coldstart.errors import Conflict
+from coldstart.experiments.design import Arm, Guardrail, Metric, Pipeline
 from coldstart.index import open_index_store
 from coldstart.settings import Settings
+from tests.coldstart.experiments.toy import draft
 from tests.toyshop import Shop
 from tests.workers.toy import wait_until
 from workers.runtime import Runtime
@@ -255,6 +258,28 @@ def test_a_key_is_shown_once_listed_and_revoked(tmp_path: Path) -> None:
     assert [rows[key_id]["revoked_at"] is None for key_id in (token.split("_")[1], other["id"])] == [True, False]
     unknown = Run(app, ["keys", "revoke", "nobody", *there])
     assert unknown.exit_code == 2 and "coldstart keys list" in unknown.stderr
+
+
+def test_an_experiment_is_listed_started_reported_on_and_stopped(tmp_path: Path) -> None:
+    there = ["--data-dir", str(tmp_path / "data")]
+    store = ExperimentStore(Settings(data_dir=tmp_path / "data").catalog_url)
+    arms = Arm("old", 0.5), Arm("new", 0.5, Pipeline(diversity=0.3))
+    rail = Guardrail(Metric.parse("cold_share"), 0.02)
+    store.create(draft(arms=arms, guardrails=(rail,)))
+    store.close()
+    assert "toy  draft    ab  100% of default  click_through" in Run(app, ["experiments", "list", *there]).stdout
+    shown = Run(app, ["experiments", "show", "toy", *there]).stdout
+    assert "new: diversity 0.3" in shown and "must not lose 2.0% of cold_share" in shown
+    started = json.loads(Run(app, ["experiments", "start", "toy", "--json", *there]).stdout)
+    assert started["status"] == "running" and started["buckets"] == [[0, 10_000]]
+    again = Run(app, ["experiments", "start", "toy", *there])
+    assert again.exit_code == 2 and "is running already" in again.stderr
+    told = Run(app, ["experiments", "report", "toy", *there]).stdout
+    assert "toy by click_through: 0 lists; old 0, new 0" in told and told.splitlines()[-1].startswith("no difference")
+    assert json.loads(Run(app, ["experiments", "report", "toy", "--json", *there]).stdout)["lists"] == 0
+    assert "stopped" in Run(app, ["experiments", "stop", "toy", *there]).stdout
+    [listed] = json.loads(Run(app, ["experiments", "list", "--json", *there]).stdout)
+    assert listed["status"] == "stopped" and listed["stopped_at"] > listed["started_at"]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 (refused)

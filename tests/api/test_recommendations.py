@@ -26,7 +26,7 @@ def test_a_known_user_gets_the_unseen_of_their_kind_first(http: httpx.Client) ->
 
 def test_the_answer_says_how_it_was_made(http: httpx.Client, service: Any) -> None:
     answer = http.get("/users/tea-user-0/recommendations", params={"limit": 1}).json()
-    assert set(answer) == {"rows", "list_id", "strategy", "adapter_version", "degraded", "ignored"}
+    assert set(answer) == {"rows", "list_id", "strategy", "adapter_version", "degraded", "ignored", "assignments"}
     assert answer["adapter_version"] == service.runtime.adapter.version
     assert answer["rows"][0]["reason"]
 
