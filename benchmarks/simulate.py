@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ from coldstart.experiments.design import Arm, Buckets, Experiment, Metric, Pipel
 from coldstart.experiments.exposure import Exposure, Outcome
 from coldstart.experiments.report import Report, report_on
 from coldstart.recommend import RecommendationList, Request
+from coldstart.recommend.arms import policy_of
 from coldstart.recommend.ladder import MET_EVENTS, RECENT_EVENTS
 from coldstart.recommend.newcomers import Quota
 from coldstart.recommend.policy import Policy
@@ -103,7 +104,7 @@ def run(
             shop.floor.refresh()
         arm = arms[only] if only else arm_of(experiment, shop.user_id(user))
         is_late = play.late_s > 0 and arm is not experiment.control
-        request = Request(user_id=shop.user_id(user), limit=K, policy=policy_of(arm.pipeline), explain=False)
+        request = Request(user_id=shop.user_id(user), limit=K, policy=policy_of([arm.pipeline], Policy()), explain=False)
         answer = (late if is_late else shop.recommender).recommend(request)
         chances = shop.taste.chances(user, shop.rows(answer))
         traffic.expected += float(chances.sum())
@@ -138,15 +139,6 @@ def _exposure(
         watermark=shop.clock.now - late_s,
         degraded=answer.degraded,
     )
-
-
-def policy_of(pipeline: Pipeline) -> Policy:
-    """What the recommender is told of an arm."""
-    plain = Policy()
-    if not pipeline.adapter:
-        return Policy(adapter=False, ranker=pipeline.ranker, cold_share=0.0)
-    chosen = {name: getattr(pipeline, name) for name in ("cold_share", "diversity", "explore")}
-    return replace(plain, ranker=pipeline.ranker, **{k: v for k, v in chosen.items() if v is not None})
 
 
 class _Late:
