@@ -104,7 +104,8 @@ def run(
             shop.floor.refresh()
         arm = arms[only] if only else arm_of(experiment, shop.user_id(user))
         is_late = play.late_s > 0 and arm is not experiment.control
-        request = Request(user_id=shop.user_id(user), limit=K, policy=policy_of([arm.pipeline], Policy()), explain=False)
+        policy = policy_of([arm.pipeline], Policy())
+        request = Request(user_id=shop.user_id(user), limit=K, policy=policy, explain=False)
         answer = (late if is_late else shop.recommender).recommend(request)
         chances = shop.taste.chances(user, shop.rows(answer))
         traffic.expected += float(chances.sum())

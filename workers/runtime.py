@@ -38,6 +38,7 @@ from workers.pictures import PictureReader
 from workers.reconcile import log, reconcile
 from workers.relay import Relay
 from workers.seeding import Seeded, seed
+from workers.steps import Steps
 from workers.tasks import register, wake
 
 _log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Runtime:
     backlog: Backlog
     relay: Relay
     worker: EmbeddedWorker
+    steps: Steps
 
     def wake(self) -> None:
         """Say that something was accepted; returns at once and never raises."""
@@ -130,7 +132,13 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         encoder = BatchEncoder(adapter, models, _pictures(settings))
         ingestor = _ingestor(settings, store, index, encoder, telemetry)
         app = make_app(settings.broker_url, lease_s=settings.lease_seconds)
-        register(app, encode_due=ingestor.encode_due, apply_due=ingestor.apply_due)
+        steps = Steps(lease_s=settings.lease_seconds)
+
+        def encode_due() -> int:
+            encoder.open()  # not timed: at a first start it exports the models, which may take minutes
+            return steps.take(ingestor.encode_due)
+
+        register(app, encode_due=encode_due, apply_due=lambda: steps.take(ingestor.apply_due))
         backlog = Backlog(store.backlog, mark=settings.max_backlog)
         backlog.look()  # before the first request
         relay = _start_relay(stack, settings, app, store, backlog, telemetry)
@@ -176,9 +184,8 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         stack.callback(following.stop)
         yield Runtime(
             settings=settings, telemetry=telemetry, store=store, behaviour=behaviour, adapter=adapter, encoder=encoder,
-            index=index, policy=policy, recommender=recommender, experiments=experiments,
-            arms=arms, ingestor=ingestor, backlog=backlog, relay=relay,
-            worker=worker,
+            index=index, policy=policy, recommender=recommender, experiments=experiments, arms=arms, ingestor=ingestor,
+            backlog=backlog, relay=relay, worker=worker, steps=steps,
         )  # fmt: skip
 
 

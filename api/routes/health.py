@@ -18,10 +18,14 @@ router = APIRouter(tags=["operations"], route_class=GuardedRoute)
 NEWEST = 200
 
 
-@router.get("/health/live", summary="Whether the process answers")
+@router.get("/health/live", summary="Whether the process answers and its worker moves", responses=documented(503))
 @public
-async def live() -> HealthView:
-    """Looks at nothing else: a database that is away is no reason to restart this process."""
+async def live(service: ServiceDep) -> HealthView:
+    """Looks at nothing outside: a database that is away is no reason to restart this process.
+
+    503: the worker inside it hangs, and nothing but a restart helps.
+    """
+    service.runtime.steps.require_progress()
     return HealthView(status="alive")
 
 
