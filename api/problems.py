@@ -19,6 +19,7 @@ MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 MAX_FIELDS = 20
 TOO_LARGE_REMEDY = "Send fewer items or a smaller picture"
+BUSY_REMEDY = "Try again after the time in Retry-After, or send fewer items at once"
 
 
 class FieldProblem(BaseModel):
@@ -200,6 +201,8 @@ async def _on_http(request: Request, error: HTTPException) -> Response:
             problem = http_problem(405, f"{request.method} is not possible here", f"Use {' or '.join(allowed)}")
         case 413:
             problem = http_problem(413, str(error.detail), TOO_LARGE_REMEDY)
+        case 503:
+            problem = http_problem(503, str(error.detail), BUSY_REMEDY)
         case status:
             problem = http_problem(status, str(error.detail))
     return problem_response(problem, headers)

@@ -7,6 +7,7 @@ schema, cleaning and tokeniser. An adapter is saved and killed. Ends with one JS
 """
 
 import argparse
+import asyncio
 import base64
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from time import perf_counter
 from tokenizers import Tokenizer
 
 from benchmarks import command, processes, ttr
-from benchmarks.hostile import addresses, bodies, pictures, saving, texts
+from benchmarks.hostile import addresses, bodies, crowd, pictures, saving, texts
 from coldstart.catalog.statements import chunks
 from coldstart.encoders import DEFAULT_TEXT_MODEL
 from coldstart.encoders.onnx import OnnxTextEncoder, exported
@@ -39,8 +40,9 @@ class Figures:
     was neither refused nor retrievable by its text; ``harmed`` good items that lost their picture or their place;
     ``broken_saves`` what a loader found after a kill that was neither the old nor the new. ``slowest_ms`` is the
     slowest answer to anything sent, ``rss_growth_mb`` what the service holds afterwards beyond what it held after
-    ordinary items; ``pictures_peak_mb`` and ``bodies_peak_mb`` what it held at most while pictures and bodies came,
-    beyond what it held before the first of them.
+    ordinary items; ``pictures_peak_mb``, ``bodies_peak_mb`` and ``crowd_peak_mb`` what it held at most while pictures,
+    bodies and a crowd of large bodies at once came, beyond what it held before the first of them. Of the ``crowd``,
+    ``crowd_refused`` were told to come back.
     """
 
     pictures: int
@@ -48,6 +50,8 @@ class Figures:
     urls: int
     texts: int
     bodies: int
+    crowd: int
+    crowd_refused: int
     kills: int
     server_errors: int
     stuck: int
@@ -58,25 +62,26 @@ class Figures:
     rss_growth_mb: float
     pictures_peak_mb: float
     bodies_peak_mb: float
+    crowd_peak_mb: float
     seconds: float
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer mutated pictures, texts and kills")
+    parser.add_argument("--quick", action="store_true", help="fewer mutated pictures, texts, kills and large bodies")
     quick = parser.parse_args().quick
     processes.end_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="coldstart-hostile-") as folder:
         ttr.build(Path(folder), CATALOGUE)
-        mutated, number, kills = (60, 5000, 20) if quick else (300, 100_000, 200)
-        figures, errors = run(Path(folder), mutated=mutated, texts_=number, kills=kills)
+        mutated, number, kills, clients = (60, 5000, 20, 50) if quick else (300, 100_000, 200, 200)
+        figures, errors = run(Path(folder), mutated=mutated, texts_=number, kills=kills, clients=clients)
     for error in errors:
         print(error)
     command.tell(figures)
 
 
-def run(folder: Path, *, mutated: int, texts_: int, kills: int) -> tuple[Figures, list[str]]:
+def run(folder: Path, *, mutated: int, texts_: int, kills: int, clients: int) -> tuple[Figures, list[str]]:
     """All of it against a service on `ttr.build`'s folder; also what went wrong, in words."""
     started = perf_counter()
     shutil.copytree(folder / "backbone", folder / "saved" / "backbone")
@@ -97,7 +102,10 @@ def run(folder: Path, *, mutated: int, texts_: int, kills: int) -> tuple[Figures
         between, pictures_peak = service.memory_mb()
         service.forget_peak()
         statuses, slowest_ms = bodies.attempt(service.client.base_url)
-        _, bodies_peak = service.memory_mb()
+        before_crowd, bodies_peak = service.memory_mb()
+        service.forget_peak()
+        crowded = asyncio.run(crowd.attempt(service.client.base_url, clients, size=Settings().max_body_bytes))
+        _, crowd_peak = service.memory_mb()
         post.batch([("afterwards", pictures.good())])
         post.follow()
         after, _ = service.memory_mb()
@@ -108,9 +116,11 @@ def run(folder: Path, *, mutated: int, texts_: int, kills: int) -> tuple[Figures
         urls=fetched.refused + fetched.fetched + len(fetched.errors),
         texts=texts_,
         bodies=statuses.total(),
+        crowd=clients,
+        crowd_refused=crowded.refused,
         kills=kills,
         server_errors=sum(times for status, times in statuses.items() if status >= 500)
-        + len(read.errors) + len(fetched.errors) + post.errors,
+        + crowded.errors + len(read.errors) + len(fetched.errors) + post.errors,
         stuck=len(post.stuck),
         harmed=len(post.harmed),
         canary_hits=fetched.canary_hits,
@@ -119,6 +129,7 @@ def run(folder: Path, *, mutated: int, texts_: int, kills: int) -> tuple[Figures
         rss_growth_mb=round(after - before, 1),
         pictures_peak_mb=round(pictures_peak - before, 1),
         bodies_peak_mb=round(bodies_peak - between, 1),
+        crowd_peak_mb=round(crowd_peak - before_crowd, 1),
         seconds=round(perf_counter() - started, 1),
     )  # fmt: skip
     return figures, [*failed, *read.errors, *fetched.errors, *post.stuck, *post.harmed, *broken]
