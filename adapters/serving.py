@@ -97,6 +97,12 @@ class ServedAdapter:
             vectors = np.hstack([vectors, _TAIL * embeddings])
         return ServedItems(vectors.astype(np.float32), blocks.gate, cold)
 
+    def remembered(self, item_ids: Sequence[ExternalId]) -> tuple[Matrix, Matrix, Mask]:
+        """What the adapter was trained with of b items: embeddings [b, dt], [b, dx], and which are there [b, 2]."""
+        rows = self.backbone.items.rows(item_ids)
+        kept, known = self.adapter.contents.take(rows), (rows >= 0)[:, None]
+        return np.where(known, kept.text, 0), np.where(known, kept.image, 0), kept.present & known
+
     def content(self) -> Iterator[tuple[ExternalId, Vector | None, Vector | None]]:
         """Id, text and image embedding of each item the backbone knows, ``None`` for what is missing."""
         contents = self.adapter.contents

@@ -114,6 +114,16 @@ def test_the_items_of_the_training_come_with_their_embeddings(world: World, serv
     np.testing.assert_allclose(rows[0][1], world.contents.text[0], atol=1e-3)
 
 
+def test_what_an_item_was_trained_with_is_remembered_by_its_id(served: ServedAdapter) -> None:
+    stored = {item_id: (text, image) for item_id, text, image in served.content()}
+    item_id = next(item_id for item_id, (text, image) in stored.items() if text is not None and image is not None)
+    text, image, present = served.remembered(["a stranger", item_id])
+    np.testing.assert_array_equal(text[1], stored[item_id][0])
+    np.testing.assert_array_equal(image[1], stored[item_id][1])
+    assert present.tolist() == [[False, False], [True, True]]
+    assert not text[0].any() and not image[0].any()
+
+
 def test_the_perceptron_orders_warm_and_cold_items_by_what_their_vectors_carry(
     world: World, ranking: ServedAdapter
 ) -> None:

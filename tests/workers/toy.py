@@ -76,6 +76,11 @@ class SideBySide:
         gates = present / np.maximum(present.sum(axis=1, keepdims=True), 1)
         return Served(vectors, gates.astype(np.float32), np.array([not i.startswith("warm") for i in item_ids]))
 
+    def remembered(self, item_ids: Sequence[ExternalId]) -> tuple[Matrix, Matrix, Mask]:
+        """Nothing: it was not trained."""
+        b = len(item_ids)
+        return np.zeros((b, 2), np.float32), np.zeros((b, 3), np.float32), np.zeros((b, 2), np.bool_)
+
 
 def picture(colour: str = "red", size: int = 32) -> bytes:
     """A PNG of one colour."""
