@@ -1,7 +1,7 @@
 """Compares catalogue and index, and owes again what differs: also what no count and no restart would show."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,14 +57,25 @@ def reconcile(
         if stopping():
             return total
         total += _unknown_or_ahead(store, {each.item_id: (each.version, each.deleted) for each in held})
-    after: ExternalId | None = None
-    while not stopping():
-        page = store.settled(adapter_version=adapter_version, after=after, limit=PAGE)
-        if not page:
+    for page in _pages(store, adapter_version):
+        if stopping():
             break
         total += _missing_or_stale(store, index, page)
-        after = page[-1].item_id
     return total
+
+
+def _pages(store: ItemStore, adapter_version: str) -> Iterator[list[Settled]]:
+    """Every settled item, in pages of which each is read when it is asked for."""
+    after: ExternalId | None = None
+    while page := store.settled(adapter_version=adapter_version, after=after, limit=PAGE):
+        yield page
+        after = page[-1].item_id
+
+
+def bury(store: ItemStore, index: VectorIndex, *, adapter_version: str) -> None:
+    """Leave a tombstone in the index for whatever is deleted, before anyone asks an index that missed it."""
+    for page in _pages(store, adapter_version):
+        index.delete({item.item_id: item.version for item in page if item.vector is None})
 
 
 def _unknown_or_ahead(store: ItemStore, held: dict[ExternalId, tuple[int, bool]]) -> Reconciled:
@@ -102,10 +113,11 @@ def _is_stale(item: Settled, point: Point) -> bool:
     """Whether the index has it older, or otherwise; newer is what is written meanwhile."""
     if point.version != item.version:
         return point.version < item.version
-    return item.vector is None or not _same(point.vector, item.vector)
+    return item.vector is None or not same(point.vector, item.vector)
 
 
-def _same(a: Vector, b: Vector) -> bool:
+def same(a: Vector, b: Vector) -> bool:
+    """Whether two vectors differ by no more than encoding the same content in another batch may change."""
     return a.shape == b.shape and bool(np.linalg.norm(a - b) <= _ROUNDING * np.linalg.norm(b))
 
 

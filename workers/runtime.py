@@ -35,7 +35,7 @@ from workers.isolation import Lazy
 from workers.models import models_of
 from workers.periodic import Periodic
 from workers.pictures import PictureReader
-from workers.reconcile import log, reconcile
+from workers.reconcile import bury, log, reconcile
 from workers.relay import Relay
 from workers.seeding import Seeded, seed
 from workers.steps import Steps
@@ -266,7 +266,9 @@ def _recover(settings: Settings, store: ItemStore, indexes: IndexStore, index: V
         _log.warning("to be encoded for another adapter", extra={"items": items, "adapter_version": version})
     # In this order: other processes may be at work, and what they make retrievable is in the index before.
     retrievable = store.counts()[Status.RETRIEVABLE]
-    # A collection from before another adapter was served still holds what has been deleted since.
+    if indexes.live() != version and index.count():
+        # A collection from before another adapter was served still holds what has been deleted since.
+        bury(store, index, adapter_version=version)
     if indexes.live() != version or index.count() < retrievable:
         if items := store.requeue(Stage.INDEX, adapter_version=version):
             _log.warning("to be written again to an index that missed or lost it", extra={"items": items})
