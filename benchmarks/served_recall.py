@@ -24,6 +24,7 @@ from adapters.artifact import Artifact, load_artifact
 from adapters.embedding import embed_items
 from api.cli.arrivals import Posted, lists_of, post_items
 from benchmarks import command, processes
+from benchmarks.rabbitmq import rabbitmq
 from coldstart.dataset import Dataset, read_dataset
 from coldstart.encoders import open_image_encoder, open_text_encoder
 from coldstart.evaluation.metrics import rank, recall_ndcg
@@ -132,7 +133,7 @@ def deployment(flags: Sequence[str], logs: Path, *, workers: int, broker: str) -
     with ExitStack() as stack:
         if workers:
             database_url = stack.enter_context(processes.postgresql(sync=True))
-            broker_url = stack.enter_context(processes.rabbitmq() if broker == "rabbitmq" else processes.redis())
+            broker_url = stack.enter_context(rabbitmq() if broker == "rabbitmq" else processes.redis())
             flags = [*flags, "--no-embedded-worker", "--database-url", database_url, "--broker-url", broker_url]
         service = stack.enter_context(processes.service(flags, logs / "service.log"))
         for number in range(workers):

@@ -2,35 +2,40 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TypeVar
 
 import pytest
 
 from benchmarks import processes
+from benchmarks import rabbitmq as broker
 from benchmarks.processes import free_port
 
-__all__ = ["free_port", "postgresql", "rabbitmq", "redis"]
+T = TypeVar("T")
+
+__all__ = ["free_port", "or_skip", "postgresql", "rabbitmq", "redis"]
 
 
 def postgresql() -> AbstractContextManager[str]:
     """A PostgreSQL cluster; the URL of its database ``postgres``, whose user may create others."""
-    return _or_skip(processes.postgresql())
+    return or_skip(processes.postgresql())
 
 
 def redis() -> AbstractContextManager[str]:
     """A server of the Redis protocol; its URL."""
-    return _or_skip(processes.redis())
+    return or_skip(processes.redis())
 
 
 def rabbitmq() -> AbstractContextManager[str]:
     """A RabbitMQ broker; its URL."""
-    return _or_skip(processes.rabbitmq())
+    return or_skip(broker.rabbitmq())
 
 
 @contextmanager
-def _or_skip(server: AbstractContextManager[str]) -> Iterator[str]:
+def or_skip(server: AbstractContextManager[T]) -> Iterator[T]:
+    """What the server's block gives; the test is skipped where it is not installed."""
     with ExitStack() as stack:
         try:
-            url = stack.enter_context(server)
+            opened = stack.enter_context(server)
         except processes.NotInstalled as missing:
             pytest.skip(str(missing))
-        yield url
+        yield opened
