@@ -30,8 +30,8 @@ class Row:
     """The invariant, in figures: accepted = in the index at the latest version + deleted + dead letters.
 
     ``lost``: not in the catalogue as last answered, or neither in the index nor dead. ``stale``: another version or
-    title than the one accepted last. ``resurrected``: deleted, and in the index. ``duplicate_effects``: more versions
-    than requests, or a point more than items.
+    title than the one accepted last, or another adapter's vector. ``resurrected``: deleted, and in the index.
+    ``duplicate_effects``: more versions than requests, or a point more than items.
     """
 
     accepted: int
@@ -124,25 +124,27 @@ class Ledger:
             entry.title, entry.deleted, entry.version = title, deleted, max(version, entry.version)
             self.answers += 1
 
-    def check(self, store: ItemStore, index: VectorIndex, *, known: int) -> Row:
+    def check(self, store: ItemStore, index: VectorIndex, *, known: int, adapter_version: str) -> Row:
         """Compare with what there is, once everything has come to its end.
 
         Parameters
         ----------
         known : int
             Live points of items that nobody here posted.
+        adapter_version : str
+            Whose vectors every item should have.
         """
         counts = dict.fromkeys(Row.__dataclass_fields__, 0)
         for part in _parts(self.entries):
             records, points = store.get_many(list(part)), index.fetch(list(part))
             for item_id, entry in part.items():
-                for name in _verdicts(entry, records.get(item_id), points.get(item_id)):
+                for name in _verdicts(entry, records.get(item_id), points.get(item_id), adapter_version):
                     counts[name] += 1
         counts["duplicate_effects"] += max(0, index.count() - known - counts["indexed"])
         return Row(**counts)
 
 
-def _verdicts(entry: Entry, record: ItemRecord | None, point: Point | None) -> Iterable[str]:
+def _verdicts(entry: Entry, record: ItemRecord | None, point: Point | None, adapter_version: str) -> Iterable[str]:
     """The figures of `Row` that an item counts to."""
     yield "accepted"
     if record is None or record.version < entry.version:
@@ -161,6 +163,8 @@ def _verdicts(entry: Entry, record: ItemRecord | None, point: Point | None) -> I
             yield "dead"
         case Status.RETRIEVABLE, Point(version=version) if version == record.version:
             yield "indexed"
+            if record.adapter_version != adapter_version:
+                yield "stale"
         case Status.RETRIEVABLE, Point():
             yield "stale"
         case _:

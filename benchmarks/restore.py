@@ -27,7 +27,7 @@ from rich.progress import Progress
 from adapters.artifact import backbone_path, load_artifact
 from benchmarks import command, processes
 from benchmarks.crash import opened_index
-from benchmarks.faults import owed
+from benchmarks.deployment import owed
 from benchmarks.ledger import Entry, Ledger
 from coldstart.catalog import ItemStore, Status, open_item_store
 from coldstart.catalog.statements import chunks

@@ -9,7 +9,6 @@ schema, cleaning and tokeniser. An adapter is saved and killed. Ends with one JS
 import argparse
 import asyncio
 import base64
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,7 +83,6 @@ def main() -> None:
 def run(folder: Path, *, mutated: int, texts_: int, kills: int, clients: int) -> tuple[Figures, list[str]]:
     """All of it against a service on `ttr.build`'s folder; also what went wrong, in words."""
     started = perf_counter()
-    shutil.copytree(folder / "backbone", folder / "saved" / "backbone")
     _, broken = saving.attempt(folder / "adapter", folder / "saved" / "adapter", kills)
     fetched = addresses.attempt(addresses.urls())
     read = texts.attempt(texts_, _tokenizer())
