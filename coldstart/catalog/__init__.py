@@ -264,8 +264,8 @@ class ItemStore(Protocol):
     def requeue(self, stage: Stage, *, adapter_version: str) -> int:
         """Owe again what a look at the index found missing, behind everything new; returns how many items.
 
-        `Stage.ENCODE`: items that another adapter version encoded. `Stage.INDEX`: retrievable items of this version,
-        and, before everything, the tombstones of deleted ones.
+        `Stage.ENCODE`: items that another adapter version encoded, unless they wait to be encoded already.
+        `Stage.INDEX`: retrievable items of this version, and, before everything, the tombstones of deleted ones.
         """
         ...
 

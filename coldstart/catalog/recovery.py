@@ -1,10 +1,10 @@
 """What a starting process finds missing from the index. Works inside the transaction it is given."""
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, and_, exists, or_, select, update
 
 from coldstart.catalog import Stage, Status
 from coldstart.catalog.accepting import TOMBSTONE_PRIORITY, owe
-from coldstart.catalog.models import items
+from coldstart.catalog.models import items, outbox
 from coldstart.catalog.statements import chunks
 
 # Behind whatever is posted meanwhile.
@@ -19,6 +19,9 @@ def requeue(tx: Connection, stage: Stage, *, adapter_version: str, now: float) -
             # Also those whose vector has not reached the index yet.
             found = found.where(~items.c.deleted, items.c.adapter_version != adapter_version)
             found = found.where(items.c.status != Status.DEAD)
+            # What is owed is on its way, and counts its attempts: an item may be why this process starts once more.
+            owed = exists().where(outbox.c.item_id == items.c.item_id, outbox.c.stage == Stage.ENCODE)
+            found = found.where(~owed)
         case Stage.INDEX:
             indexed = and_(items.c.adapter_version == adapter_version, items.c.status == Status.RETRIEVABLE)
             found = found.where(or_(items.c.deleted, indexed))

@@ -932,6 +932,19 @@ class TestRequeue:
         assert store.requeue(Stage.ENCODE, adapter_version="adapter-2") == 1
         assert [ids(claim(store, limit=1)) for _ in range(3)] == [["new"], ["a"], []]
 
+    def test_an_item_that_kills_whoever_encodes_it_for_another_adapter_dies_of_it(
+        self, store: ItemStore, clock: Clock
+    ) -> None:
+        accept(store, draft("a"))
+        deliver(store)
+        assert store.requeue(Stage.ENCODE, adapter_version="adapter-2") == 1
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            assert [claimed.attempts for claimed in claim(store)] == [attempt]
+            clock.tick(LEASE_S)
+            assert store.requeue(Stage.ENCODE, adapter_version="adapter-2") == 0  # by the process that starts next
+        assert claim(store) == []
+        assert store.get("a").status is Status.DEAD
+
     @pytest.mark.parametrize(("stage", "adapter"), [(Stage.ENCODE, "adapter-2"), (Stage.INDEX, "adapter-1")])
     def test_times_stay_those_of_the_first_way_into_the_index(
         self, store: ItemStore, clock: Clock, stage: Stage, adapter: str
