@@ -20,8 +20,8 @@ from time import monotonic, sleep
 import httpx
 
 START_S = 120.0  # a first start may export the encoders
-SERVER_START_S = 30.0
-STOP_S = 30.0
+SERVER_START_S = 120.0  # RabbitMQ takes 5 s alone, and half a minute on a machine with a queue of twenty
+STOP_S = 60.0
 
 
 class NotInstalled(Exception):

@@ -14,7 +14,7 @@ from workers.app import QUEUES
 
 
 class RabbitMQ:
-    """A running broker on free ports of the loopback interface. What is in its queues outlasts an end of it."""
+    """A broker on free ports of the loopback interface. What is in its queues outlasts an end of it."""
 
     def __init__(self, folder: str) -> None:
         # What the one in /usr/sbin runs as a user of its own.
@@ -40,7 +40,6 @@ class RabbitMQ:
             "ERL_EPMD_PORT": self._names_port,
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
-        self.start()
 
     def url(self, port: int | None = None) -> str:
         """Its address, or that of what passes on to it from another port."""
@@ -85,9 +84,12 @@ def rabbitmq_server() -> Iterator[RabbitMQ]:
     try:
         server = RabbitMQ(folder)
         try:
-            yield server
+            server.start()
+            try:
+                yield server
+            finally:
+                server.stop()
         finally:
-            server.stop()
             server.forget()
     finally:
         shutil.rmtree(folder)
