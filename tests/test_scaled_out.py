@@ -1,5 +1,7 @@
 """PostgreSQL, a broker, a service that owns the index and workers that encode for it, each a process of its own."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +35,21 @@ def flags(broker_url: str, shop: Shop, cache: Path, tmp_path: Path) -> Iterator[
             "--database-url", database_url, "--broker-url", broker_url, "--no-embedded-worker",
             "--claim-batch", str(BATCH), "--lease-seconds", "2", "--relay-seconds", "0.2",
         ]  # fmt: skip
+
+
+def test_a_child_that_dies_before_the_broker_is_there_is_replaced(shop: Shop, cache: Path, tmp_path: Path) -> None:
+    with servers.or_skip(processes.redis_server()) as broker:
+        broker.stop()
+        flags = [
+            "--data-dir", str(tmp_path / "state"), "--adapter", str(shop.artifact), "--cache-dir", str(cache),
+            "--broker-url", broker.url(),
+        ]  # fmt: skip
+        with processes.worker(flags, tmp_path / "worker.log") as worker:
+            worker.wait_until(lambda: len(worker.children()) == 1, seconds=60, what="a child")
+            [child] = worker.children()
+            os.kill(child, signal.SIGKILL)
+            broker.start()
+            worker.wait_until(lambda: set(worker.children()) - {child} != set(), seconds=60, what="another child")
 
 
 def test_what_a_killed_worker_held_is_encoded_by_another(flags: list[str], shop: Shop, tmp_path: Path) -> None:

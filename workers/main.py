@@ -4,11 +4,20 @@ import resource
 from typing import Any
 
 from celery.apps.worker import Worker
+from celery.concurrency.prefork import TaskPool
 from celery.signals import worker_process_init
 
 from coldstart.settings import Settings
 from coldstart.telemetry import configure_logging
 from workers.runtime import make_worker
+
+
+class Pool(TaskPool):  # type: ignore[misc]  # celery has no types here
+    """Replaces a child that died while the broker was not there yet, as it does later."""
+
+    def did_start_ok(self) -> bool:
+        """Asked when the broker is first reached; ``False`` would end the worker."""
+        return True
 
 
 def run_worker(settings: Settings) -> None:
@@ -27,7 +36,7 @@ def run_worker(settings: Settings) -> None:
     worker_process_init.connect(cap_memory, weak=False)
     app.set_current()
     worker = Worker(
-        app=app, pool_cls="prefork", concurrency=settings.worker_processes, queues=list(queues), quiet=True,
+        app=app, pool_cls=Pool, concurrency=settings.worker_processes, queues=list(queues), quiet=True,
         loglevel=settings.log_level, without_gossip=True, without_mingle=True, without_heartbeat=True,
     )  # fmt: skip
     worker.start()
