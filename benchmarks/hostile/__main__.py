@@ -38,7 +38,7 @@ class Figures:
     ``server_errors`` counts answers of 500 and above and errors that would have been one; ``stuck`` pictures whose item
     was neither refused nor retrievable by its text; ``harmed`` good items that lost their picture or their place;
     ``broken_saves`` what a loader found after a kill that was neither the old nor the new. ``slowest_ms`` is the
-    slowest answer to anything sent, ``rss_growth_mb`` what the service holds afterwards beyond what it held after
+    slowest answer to anything sent, ``rss_growth_mb`` what the service holds before the crowd beyond what it held after
     ordinary items; ``pictures_peak_mb``, ``bodies_peak_mb`` and ``crowd_peak_mb`` what it held at most while pictures,
     bodies and a crowd of large bodies at once came, beyond what it held before the first of them. Of the ``crowd``,
     ``crowd_refused`` were told to come back.
@@ -100,13 +100,15 @@ def run(folder: Path, *, mutated: int, texts_: int, kills: int, clients: int) ->
         between, pictures_peak = service.memory_mb()
         service.forget_peak()
         statuses, slowest_ms = bodies.attempt(service.client.base_url)
-        before_crowd, bodies_peak = service.memory_mb()
-        service.forget_peak()
-        crowded = asyncio.run(crowd.attempt(service.client.base_url, clients, size=Settings().max_body_bytes))
-        _, crowd_peak = service.memory_mb()
+        _, bodies_peak = service.memory_mb()
         post.batch([("afterwards", pictures.good())])
         post.follow()
         after, _ = service.memory_mb()
+        service.forget_peak()
+        crowded = asyncio.run(crowd.attempt(service.client.base_url, clients, size=Settings().max_body_bytes))
+        _, crowd_peak = service.memory_mb()
+        post.batch([("after the crowd", pictures.good())])
+        post.follow()
     failed = [f"{times} answers of {status} to a body" for status, times in statuses.items() if status >= 500]
     figures = Figures(
         pictures=pictures.HOSTILE,
@@ -127,7 +129,7 @@ def run(folder: Path, *, mutated: int, texts_: int, kills: int, clients: int) ->
         rss_growth_mb=round(after - before, 1),
         pictures_peak_mb=round(pictures_peak - before, 1),
         bodies_peak_mb=round(bodies_peak - between, 1),
-        crowd_peak_mb=round(crowd_peak - before_crowd, 1),
+        crowd_peak_mb=round(crowd_peak - after, 1),
         seconds=round(perf_counter() - started, 1),
     )  # fmt: skip
     return figures, [*failed, *read.errors, *fetched.errors, *post.stuck, *post.harmed, *broken]
