@@ -4,11 +4,14 @@ A model is exported once, by torch in a process of its own, into one file of the
 tokeniser or the input's form, and the fingerprint.
 """
 
+import fcntl
 import json
 import logging
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -54,7 +57,14 @@ def exported(kind: Kind, name: str, cache: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"the cache folder cannot be made: {error}", subject=str(cache)) from error
-    _log.info("exporting an encoder, once for this cache", extra={"encoder": name, "cache": str(cache)})
+    with _alone(path.parent):
+        if not path.exists():  # whoever was here before has not made it
+            _export(kind, name, path)
+    return path
+
+
+def _export(kind: Kind, name: str, path: Path) -> None:
+    _log.info("exporting an encoder, once for this cache", extra={"encoder": name, "cache": str(path.parent)})
     run = subprocess.run(  # noqa: S603  # our own module, and arguments that no shell reads
         [sys.executable, "-m", "coldstart.encoders.export", kind, name, str(path)],
         cwd=Path(coldstart.__file__).parents[1],
@@ -65,7 +75,17 @@ def exported(kind: Kind, name: str, cache: Path) -> Path:
         reason = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
         remedy = "Install coldstart-service[train], which the export needs once, or choose the torch runtime"
         raise Unavailable(f"the {kind} encoder cannot be exported: {reason}", subject=name, remedy=remedy)
-    return path
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait for other threads and processes that export into the folder: each export takes a minute and gigabytes."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # given up with the descriptor, also by a process that dies
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class OnnxTextEncoder:

@@ -3,6 +3,8 @@
 import logging
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from PIL import Image
 pytest.importorskip("torch", reason="the export needs coldstart-service[train]")
 pytest.importorskip("onnxruntime", reason="needs coldstart-service[train]")
 
-from coldstart.encoders import open_image_encoder, open_text_encoder
+from coldstart.encoders import onnx, open_image_encoder, open_text_encoder
 from coldstart.encoders.image import CnnEncoder
 from coldstart.encoders.onnx import OnnxImageEncoder, OnnxTextEncoder, export_path, exported
 from coldstart.encoders.text import SentenceEncoder
@@ -54,10 +56,60 @@ def test_an_export_is_made_once_and_leaves_nothing_else(cnn: str, cache: Path) -
     np.testing.assert_allclose(onnx_encoder.encode(pictures), torch_encoder.encode(pictures), atol=1e-4)
 
 
+def test_of_many_threads_that_need_an_export_at_once_one_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, arrived = 32, threading.Semaphore(0)
+    made: list[str] = []
+
+    def path_of(*_: object) -> Path:
+        arrived.release()
+        return tmp_path / "made.onnx"
+
+    def export(arguments: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        assert all(arrived.acquire(timeout=30) for _ in range(threads - len(made)))  # everybody found it missing
+        made.append(arguments[-1])
+        Path(arguments[-1]).touch()
+        return subprocess.CompletedProcess(arguments, 0, "", "")
+
+    monkeypatch.setattr(onnx, "export_path", path_of)
+    monkeypatch.setattr("subprocess.run", export)
+    with ThreadPoolExecutor(threads) as pool:
+        paths = [asked.result() for asked in [pool.submit(exported, "image", "any", tmp_path) for _ in range(threads)]]
+    assert set(paths) == {tmp_path / "made.onnx"} and len(made) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["made.onnx"]
+
+
+def test_of_many_processes_that_need_an_export_at_once_one_makes_it(tmp_path: Path) -> None:
+    script = """
+import subprocess, sys, time
+from pathlib import Path
+from coldstart.encoders import onnx
+folder, me = Path(sys.argv[1]), sys.argv[2]
+def path_of(*_):
+    (folder / f"arrived-{me}").touch()
+    return folder / "cache" / "made.onnx"
+def export(arguments, **_):
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("arrived-*"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    (folder / f"made-by-{me}").touch()
+    Path(arguments[-1]).touch()
+    return subprocess.CompletedProcess(arguments, 0, "", "")
+onnx.export_path, subprocess.run = path_of, export
+onnx.exported("image", "any", folder / "cache")
+"""
+    running = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path), str(n)]) for n in range(4)]
+    assert [process.wait(60) for process in running] == [0] * 4
+    assert len(list(tmp_path.glob("arrived-*"))) == 4 and len(list(tmp_path.glob("made-by-*"))) == 1
+
+
 def test_a_process_that_only_serves_never_imports_torch(cnn: str, cache: Path) -> None:
     exported("image", cnn, cache)
     script = """
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from PIL import Image
 from coldstart.encoders import open_image_encoder
