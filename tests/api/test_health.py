@@ -27,6 +27,17 @@ def test_not_ready_without_its_worker(http: httpx.Client, monkeypatch: pytest.Mo
     assert answer.status_code == 503 and "the worker has ended" in answer.json()["detail"]
 
 
+def test_alive_though_the_database_is_away(
+    http: httpx.Client, service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(**_: object) -> None:
+        raise Unavailable("the database does not answer")
+
+    monkeypatch.setattr(service.runtime.behaviour, "list_items", away)
+    assert http.get("/health/ready").status_code == 503
+    assert http.get("/health/live").json() == {"status": "alive"}
+
+
 def test_not_ready_until_every_step_was_taken() -> None:
     readiness, taken = Readiness(), []
     with pytest.raises(Unavailable, match="being loaded"):

@@ -1,13 +1,17 @@
 """The worker in a thread: it runs tasks at once, and it ends when told, whatever it is doing."""
 
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import redis
 from celery import Celery
 
 from tests import servers
+from tests.coldstart.encoders.toys import Canary
 from tests.workers.toy import wait_until
 from workers.app import ENCODE, INDEX, MEMORY, QUEUES, make_app
 from workers.embedded import EmbeddedWorker
@@ -84,6 +88,44 @@ def test_a_task_that_raises_does_not_end_the_worker(start: Callable[..., tuple[C
         wake(app, ENCODE)
         assert calls.acquire(timeout=10)
     assert worker.alive
+
+
+def test_a_pickle_in_the_queue_is_refused_unread_and_the_worker_goes_on(redis_url: str, tmp_path: Path) -> None:
+    called, app = threading.Event(), make_app(redis_url)
+    register(app, encode_due=lambda: called.set() or 0, apply_due=nothing)
+    worker = EmbeddedWorker(app, QUEUES)
+    worker.start()
+    queue = app.amqp.queues[ENCODE]
+    with app.connection_for_write() as connection, connection.Producer() as producer:
+        for kind in ("application/x-python-serialize", "application/x-yaml"):
+            producer.publish(
+                pickle.dumps(Canary(tmp_path / "executed")), exchange=queue.exchange, routing_key=queue.routing_key,
+                declare=[queue], content_type=kind, content_encoding="binary",
+                headers={"task": "coldstart.encode_due", "id": "1", "lang": "py"},
+            )  # fmt: skip
+    assert wake(app, ENCODE)  # behind them in the queue
+    assert called.wait(10)
+    assert worker.alive and worker.stop()
+    assert not (tmp_path / "executed").exists()
+
+
+def test_no_task_leaves_anything_in_the_broker(redis_url: str) -> None:
+    calls = threading.Semaphore(0)
+    app = make_app(redis_url)
+    register(app, encode_due=lambda: calls.release() or 0, apply_due=nothing)
+    worker = EmbeddedWorker(app, QUEUES)
+    worker.start()
+    with redis.Redis.from_url(redis_url) as client:
+
+        def keys_after(tasks: int) -> set[bytes]:
+            for _ in range(tasks):
+                assert wake(app, ENCODE) and calls.acquire(timeout=10)
+            wait_until(lambda: not client.exists("unacked"), what="the last acknowledgement")
+            return set(client.keys())
+
+        before, after = keys_after(5), keys_after(100)
+    assert worker.stop()
+    assert before == after and not any(b"result" in key or b"task-meta" in key for key in after)
 
 
 def test_an_idle_worker_stops_at_once(start: Callable[..., tuple[Celery, EmbeddedWorker]]) -> None:

@@ -115,6 +115,25 @@ def test_a_second_process_on_the_folder_is_refused(runtime: Runtime, settings: S
         pass
 
 
+def test_the_parent_of_a_workers_children_has_no_model_runtime_and_no_second_thread(shop: Shop, tmp_path: Path) -> None:
+    """A child that is forked while a runtime's threads run waits for ever for a lock that one of them held."""
+    script = """
+import sys, threading
+from pathlib import Path
+from coldstart.settings import Settings
+import workers.main
+app, queues = workers.main.make_worker(
+    Settings(data_dir=Path(sys.argv[1]), adapter=Path(sys.argv[2]), broker_url="redis://127.0.0.1:1/0")
+)
+assert "coldstart.encode_due" in app.tasks and queues
+print(sorted({"torch", "onnxruntime", "qdrant_edge"} & set(sys.modules)), threading.active_count())
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), str(shop.artifact)], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "[] 1\n"
+
+
 def test_no_adapter_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="Train one"), open_runtime(Settings(data_dir=tmp_path)):
         pass

@@ -110,6 +110,17 @@ def test_deployments_that_share_a_server_stay_apart() -> None:
     client.close()
 
 
+def test_a_collection_is_opened_with_the_payload_indexes_that_its_filters_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time: one that was removed, or that an older version did not make, is there again."""
+    client, asked = QdrantClient(":memory:"), []
+    monkeypatch.setattr(client, "create_payload_index", lambda name, field, *_, **options: asked.append((name, field)))
+    for _ in range(2):
+        asked.clear()
+        ServerIndexStore(client).create("v1", DIM)
+        assert asked == [("coldstart-v1", "version"), ("coldstart-v1", "cold")]
+    client.close()
+
+
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant:UserWarning")
 def test_foreign_points_are_left_out_and_reported(caplog: pytest.LogCaptureFixture) -> None:
     client = QdrantClient(":memory:")
