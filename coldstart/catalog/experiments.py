@@ -88,10 +88,10 @@ class ExperimentStore:
         with self._database.read() as tx:
             return _exposures(tx, experiment_id)
 
-    def forget(self, unit: ExternalId) -> int:
-        """Delete what a unit was shown; returns how many lists that were."""
+    def forget(self, units: Sequence[ExternalId]) -> int:
+        """Delete what units were shown; returns how many lists that were."""
         with self._database.write(durable=True) as tx:
-            return tx.execute(delete(exposures).where(exposures.c.unit == unit)).rowcount
+            return drop_exposures(tx, units)
 
     def report(self, experiment_id: ExternalId, *, most: int | None = None) -> Report:
         """The experiment's report as of now.
@@ -131,6 +131,11 @@ class ExperimentStore:
             if not self._database.is_sqlite:  # whose writers are alone already
                 tx.execute(text("LOCK TABLE experiments IN SHARE ROW EXCLUSIVE MODE"))
             yield tx
+
+
+def drop_exposures(tx: Connection, units: Sequence[ExternalId]) -> int:
+    """`ExperimentStore.forget` inside a transaction, for whoever erases more of them."""
+    return sum(tx.execute(delete(exposures).where(exposures.c.unit.in_(part))).rowcount for part in chunks(units))
 
 
 def _found(tx: Connection, experiment_id: ExternalId) -> Experiment | None:
