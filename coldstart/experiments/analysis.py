@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import sqrt
+from math import erfc, sqrt
+from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import chisquare, norm
 
 from coldstart.experiments.metrics import Floats, UnitFigures
 from coldstart.experiments.sequential import MIN_UNITS, p_value, rho_squared, width
@@ -88,6 +88,8 @@ def split_of(units: Sequence[int], weights: Sequence[float]) -> Split:
     >>> split_of([5000, 5000], [0.5, 0.5]).p, split_of([5000, 5500], [0.5, 0.5]).is_mismatched
     (1.0, True)
     """
+    from scipy.stats import chisquare  # half a second that a service need not spend when it starts
+
     total = sum(units)
     expected = tuple(total * weight / sum(weights) for weight in weights)
     p = float(chisquare(units, expected).pvalue) if total else 1.0
@@ -146,14 +148,14 @@ def compare(control: UnitFigures, treatment: UnitFigures, *, expected_units: int
         relative = difference / base
         relative_error = sqrt(variances[1] / base**2 + variances[0] * level**2 / base**4)
     z = difference / error if error > 0 else 0.0
-    rho2, reach = rho_squared(expected_units, alpha=alpha), float(norm.isf(alpha / 2))
+    rho2, reach = rho_squared(expected_units, alpha=alpha), reach_of(alpha)
     early = min(sizes) < MIN_UNITS
     wide = None if early else float(width(sum(sizes), rho2, alpha=alpha))
     return Lift(
         base, level, sum(sizes), difference, relative,
         interval=_around(difference, error, reach), relative_interval=_around(relative, relative_error, reach),
         sequence=_around(difference, error, wide), relative_sequence=_around(relative, relative_error, wide),
-        p_fixed=float(2 * norm.sf(abs(z))), p_always=1.0 if early else float(p_value(z, sum(sizes), rho2)),
+        p_fixed=two_sided(z), p_always=1.0 if early else float(p_value(z, sum(sizes), rho2)),
         variance_reduction=explained,
     )  # fmt: skip
 
@@ -183,6 +185,24 @@ def guard(lift: Lift, margin: float) -> Hold:
     if interval.low > -margin:
         return Hold.HELD
     return Hold.HARMED if interval.high < -margin else Hold.OPEN
+
+
+def reach_of(alpha: float) -> float:
+    """How many standard errors the interval for one look reaches to either side.
+
+    >>> round(reach_of(0.05), 3)
+    1.96
+    """
+    return NormalDist().inv_cdf(1 - alpha / 2)
+
+
+def two_sided(z: float) -> float:
+    """The p-value for one look of an estimate z standard errors from 0.
+
+    >>> round(two_sided(-1.959964), 4)
+    0.05
+    """
+    return erfc(abs(z) / sqrt(2))
 
 
 def _ratio(figures: UnitFigures) -> float:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.stats import binomtest, norm
 
 from coldstart.entities import ExternalId
-from coldstart.experiments.analysis import ALPHA, Interval, Split, linearise, split_of
+from coldstart.experiments.analysis import ALPHA, Interval, Split, linearise, reach_of, split_of, two_sided
 from coldstart.experiments.metrics import Log, Measured, UnitFigures
 from coldstart.experiments.sequential import MIN_UNITS, p_value, rho_squared, width
 
@@ -126,6 +125,8 @@ def credits_at(measured: Measured, at: float = np.inf) -> UnitFigures:
 
 def prefer(credits: UnitFigures, *, lists: int, expected_units: int, alpha: float = ALPHA) -> Preference:
     """What the credits [n] say: the delta method over units for the margin, and a sign test over units beside it."""
+    from scipy.stats import binomtest
+
     balance, total = credits.numerator, credits.denominator.sum()
     units, ours, theirs = len(balance), int((balance < 0).sum()), int((balance > 0).sum())
     margin = float(balance.sum() / total) if total else 0.0
@@ -134,14 +135,14 @@ def prefer(credits: UnitFigures, *, lists: int, expected_units: int, alpha: floa
         return told
     error = sqrt(linearise(credits).var(ddof=1) / units)
     z = margin / error if error > 0 else 0.0
-    reach, rho2 = float(norm.isf(alpha / 2)), rho_squared(expected_units, alpha=alpha)
+    reach, rho2 = reach_of(alpha), rho_squared(expected_units, alpha=alpha)
     early = units < 2 * MIN_UNITS
     wide = float(width(units, rho2, alpha=alpha))
     return Preference(
         margin, lists, ours, theirs, units - ours - theirs,
         interval=Interval(margin - reach * error, margin + reach * error),
         sequence=None if early else Interval(margin - wide * error, margin + wide * error),
-        p_sign=float(binomtest(theirs, ours + theirs).pvalue), p_fixed=float(2 * norm.sf(abs(z))),
+        p_sign=float(binomtest(theirs, ours + theirs).pvalue), p_fixed=two_sided(z),
         p_always=1.0 if early else float(p_value(z, units, rho2)),
     )  # fmt: skip
 

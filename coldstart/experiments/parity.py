@@ -7,7 +7,6 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2_contingency
 
 from coldstart.experiments.exposure import Exposure
 from coldstart.experiments.metrics import Floats
@@ -108,6 +107,8 @@ def _lags(both: tuple[list[Exposure], list[Exposure]], arms: tuple[str, str]) ->
 
 def _differ(both: Sequence[Sequence[Exposure]], value: Callable[[Exposure], Hashable]) -> bool:
     """Whether the value is distributed differently, by a chi-squared test on the effective numbers of lists."""
+    from scipy.stats import chi2_contingency
+
     values = sorted({value(each) for lists in both for each in lists}, key=str)
     if len(values) < 2:
         return False
