@@ -137,7 +137,7 @@ def compare(control: UnitFigures, treatment: UnitFigures, *, expected_units: int
         Of both arms together: where the always-valid interval is tightest.
     """
     sizes = (len(control.numerator), len(treatment.numerator))
-    if min(sizes) < 2:
+    if min(sizes) < 2 or not (control.denominator.any() and treatment.denominator.any()):  # only empty lists were shown
         return Lift(_ratio(control), _ratio(treatment), sum(sizes))
     ours, theirs, explained = adjust(linearise(control), linearise(treatment), control.history, treatment.history)
     base, level = float(ours.mean()), float(theirs.mean())

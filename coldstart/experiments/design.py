@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from coldstart.entities import ExternalId
 from coldstart.errors import InvalidInput
+from coldstart.experiments.exposure import INTERLEAVED
 from coldstart.ids import check_id
 
 BUCKETS = 10_000
@@ -148,6 +149,8 @@ class Arm:
 
     def __post_init__(self) -> None:
         check_id(self.name, kind="arm's name")
+        if self.name == INTERLEAVED:
+            raise InvalidInput("lists of both arms are named so", subject=self.name, remedy="Give the arm another name")
         if not 0 < self.weight < 1:
             raise InvalidInput(
                 f"the weight cannot be {self.weight}",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coldstart.experiments.design import Figure, Metric
-from coldstart.experiments.exposure import Exposure, Outcome
+from coldstart.experiments.exposure import INTERLEAVED, Exposure, Outcome
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -40,7 +40,9 @@ class Log:
     def of(cls, exposures: Sequence[Exposure], outcomes: Iterable[Outcome], arms: Sequence[str]) -> "Log":
         """The columns, without outcomes of units that were shown nothing, and without lists of arms not named."""
         arm_of = {name: number for number, name in enumerate(arms)}
-        shown = sorted((each for each in exposures if each.arm in arm_of or each.teams), key=lambda each: each.at)
+        shown = sorted(
+            (each for each in exposures if each.arm in arm_of or each.arm == INTERLEAVED), key=lambda each: each.at
+        )
         units = dict(zip(dict.fromkeys(each.unit for each in shown), range(len(shown)), strict=False))
         items: dict[str, int] = {}
         place_items = [items.setdefault(item, len(items)) for each in shown for item in each.items]

@@ -21,6 +21,7 @@ from coldstart.index import VectorIndex
 from coldstart.recommend import Request
 from coldstart.settings import Settings
 from tests import servers
+from tests.coldstart.experiments.toy import draft
 from tests.toyshop import GREEN, Shop, make_shop, picture
 from tests.workers.toy import wait_until
 from workers.drift import watch_drift
@@ -104,6 +105,26 @@ def test_a_backbone_without_a_data_set_comes_in_by_ids_and_gets_its_titles_later
     assert runtime.recommender.recommend(Request(user_id="tea-user-0", limit=1)).rows[0].item_id.startswith("tea")
     runtime.seed(shop.dataset)
     assert runtime.store.get("tea-1").item.title == "Black"
+
+
+def test_arms_outlive_a_restart_and_what_was_shown_last_is_written(settings: Settings) -> None:
+    """Shown at once after the start and just before the end, by a thread that would not have come round in time."""
+    settings = settings.model_copy(update={"relay_seconds": 600.0})
+    units = [f"u{n}" for n in range(20)]
+    met: list[dict[str, str]] = []
+    for run in range(2):
+        with open_runtime(settings) as opened:
+            if run == 0:
+                opened.experiments.create(draft())
+                opened.start_experiment("toy")
+            answers = {unit: opened.arms.recommend(Request(limit=1), unit=unit)[1] for unit in units}
+            met.append({unit: assignment.arm for unit, [assignment] in answers.items()})
+    assert met[0] == met[1] and set(met[0].values()) == {"old", "new"}
+    with open_runtime(settings) as opened:
+        assert {(each.unit, each.arm) for each in opened.experiments.exposures("toy")} == set(met[0].items())
+        assert opened.experiments.report("toy").lists == 40
+        assert opened.stop_experiment("toy").stopped_at
+        assert opened.arms.recommend(Request(limit=1), unit="u0")[1] == ()
 
 
 def test_warming_up_needs_no_item(runtime: Runtime) -> None:

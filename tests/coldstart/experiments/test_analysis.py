@@ -162,5 +162,8 @@ def test_of_no_units_and_of_no_clicks_nothing_is_concluded() -> None:
     for ours, theirs in ((np.zeros(0), np.zeros(5)), (np.ones(1), np.ones(5))):
         found = compare(figures(ours), figures(theirs), expected_units=10)
         assert found.absolute is None and found.interval is None and (found.p_fixed, found.p_always) == (1.0, 1.0)
+    empty = figures(np.zeros(200), np.zeros(200))
+    for one, other in ((empty, figures(np.ones(200))), (figures(np.ones(200)), empty)):
+        assert compare(one, other, expected_units=10).absolute is None
     found = compare(figures(np.zeros(200)), figures(np.zeros(200)), expected_units=10)
     assert (found.absolute, found.relative, found.p_fixed, found.p_always) == (0.0, None, 1.0, 1.0)

@@ -81,6 +81,11 @@ def test_a_cold_share_needs_an_adapter() -> None:
     Pipeline(adapter="v2", cold_share=0.2)
 
 
+def test_an_arm_is_not_named_like_the_lists_of_both() -> None:
+    with pytest.raises(InvalidInput, match="interleaved: lists of both arms"):
+        Arm("interleaved", 0.5)
+
+
 @pytest.mark.parametrize("margin", [0.0, 1.0, -0.1, math.nan])
 def test_a_guardrail_needs_a_margin_between_nothing_and_everything(margin: float) -> None:
     with pytest.raises(InvalidInput, match="clicks: the margin"):

@@ -12,7 +12,7 @@ from coldstart.experiments.lifecycle import stop
 from coldstart.experiments.report import POINTS, Report, curve_of, report_on
 from coldstart.experiments.simulation import Shoppers, Trouble, simulate_log
 from coldstart.experiments.verdict import Decision
-from tests.coldstart.experiments.toy import BEGIN, DAY, draft, running, shown
+from tests.coldstart.experiments.toy import BEGIN, DAY, draft, running, shown, units_of
 
 END = BEGIN + 8 * DAY
 AB = running(guardrails=(Guardrail(Metric.parse("cold_share"), 0.02),), expected_units=2_000)
@@ -106,6 +106,17 @@ def test_a_report_is_json_however_little_there_is(shoppers: int) -> None:
     told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert told["verdict"]["decision"] == "open" and told["parity"]["reasons"] == []
     assert told["metric"] == "click_through" and told["kind"] == "ab"
+
+
+def test_lists_that_were_all_empty_have_nothing_to_report() -> None:
+    units = {arm: units_of(AB, arm, 200) for arm in ("old", "new")}
+    exposures = [shown(unit, "", arm=arm, at=BEGIN + 1) for arm, names in units.items() for unit in names]
+    report = report_on(AB, exposures, [], now=END)
+    assert report.lists == 400 and report.verdict.decision is Decision.OPEN
+    json.dumps(report.to_dict(), allow_nan=False)
+    mixed = [replace(each, arm=INTERLEAVED) for each in exposures]
+    report = report_on(running(kind=Kind.INTERLEAVING), mixed, [], now=END)
+    assert report.preference is not None and report.preference.tied_units == 400
 
 
 def interleaved(*, chance: tuple[float, float], coin: bool = True) -> Report:
