@@ -25,4 +25,5 @@ async def record_events(body: EventsBody, service: ServiceDep) -> EventsView:
         for each in body.events
     ]
     recorded = await service.writes.run(service.runtime.store.record_events, events)
-    return EventsView(recorded=recorded, duplicates=len(events) - recorded)
+    new = len(recorded.new)
+    return EventsView(recorded=new, duplicates=len(events) - new, unknown_items=len(recorded.unknown_items))

@@ -203,6 +203,7 @@ class EventsView(BaseModel):
 
     recorded: int
     duplicates: int
+    unknown_items: int = Field(description="Items among them that the catalogue has never held; their events are kept")
 
 
 class TimeToRecommendable(BaseModel):

@@ -4,7 +4,7 @@ One transaction writes an item at its next version together with its outbox row;
 ``done`` removes them only at the version that was claimed. A broker message merely wakes a worker and carries nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
@@ -154,6 +154,25 @@ class Newcomer:
     clicks: int
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a report of events came to.
+
+    Parameters
+    ----------
+    events : tuple of Event
+        As stored, each id once, in the order reported: of an id that was known, what was stored at first.
+    new : frozenset of str
+        Ids of those that were not known before.
+    unknown_items : frozenset of ExternalId
+        Items among them that the catalogue has never held. Their events are kept like any other.
+    """
+
+    events: tuple[Event, ...] = ()
+    new: frozenset[str] = frozenset()
+    unknown_items: frozenset[ExternalId] = frozenset()
+
+
 class ItemStore(Protocol):
     """Items, versions, outbox and events of one deployment. Every method is one transaction and thread-safe.
 
@@ -291,16 +310,22 @@ class ItemStore(Protocol):
         """
         ...
 
-    def record_events(self, events: Sequence[Event]) -> int:
-        """Store events, ignoring those whose ``event_id`` is known; returns how many were new."""
+    def record_events(self, events: Sequence[Event]) -> Recorded:
+        """Store events, ignoring those whose ``event_id`` is known; all or, where one is `InvalidInput`, none.
+
+        A timestamp ahead of the store's clock becomes the time of the store, once: a repeated delivery changes nothing.
+        """
         ...
 
-    def recent_events(self, user_id: ExternalId, *, limit: int) -> list[Event]:
-        """The user's latest events, newest first."""
+    def recent_events(self, user_id: ExternalId, *, limit: int, without: Collection[str] = ()) -> list[Event]:
+        """The user's latest events but for some kinds: newest first, of one time the greater ``event_id`` first."""
         ...
 
     def popular(self, *, limit: int, since: float = 0.0) -> list[tuple[ExternalId, int]]:
-        """Items with the most events since a time (Unix seconds), most first."""
+        """Items with the most events of popular kinds (`coldstart.kinds`), most first.
+
+        Counted from the full hour before a time (Unix seconds) on.
+        """
         ...
 
     def newest_embeddings(self, *, limit: int) -> list[Embeddings]:

@@ -96,6 +96,14 @@ class ImpressionColumns(TypedColumns):
     shown: Named[int] = Column(BigInteger)
 
 
+class ItemHourColumns(TypedColumns):
+    """How often an item was clicked, bought and so on in one hour: counted as events come, once each."""
+
+    hour: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
+    item_id: Named[str] = Column(_ID, primary_key=True)
+    times: Named[int] = Column(BigInteger)
+
+
 class ApiKeyColumns(TypedColumns):
     """Keys of the HTTP interface, revoked ones too (`coldstart.access`)."""
 
@@ -146,6 +154,7 @@ items = Table("items", metadata, ItemColumns)
 outbox = Table("outbox", metadata, OutboxColumns)
 events = Table("events", metadata, EventColumns)
 impressions = Table("impressions", metadata, ImpressionColumns)
+item_hours = Table("item_hours", metadata, ItemHourColumns)
 api_keys = Table("api_keys", metadata, ApiKeyColumns)
 requests = Table("requests", metadata, RequestColumns)
 experiments = Table("experiments", metadata, ExperimentColumns)
@@ -156,7 +165,6 @@ Index("ix_items_status", items.c.status, items.c.accepted_at, items.c.item_id)
 Index("ix_items_picture_sha256", items.c.picture_sha256)
 Index("ix_outbox_due", outbox.c.stage, outbox.c.leased, outbox.c.priority.desc(), outbox.c.due_at)
 Index("ix_events_user_id", events.c.user_id, events.c.timestamp)
-Index("ix_events_timestamp", events.c.timestamp, events.c.item_id)
 Index("ix_requests_expires_at", requests.c.expires_at)
 Index("ix_experiments_status", experiments.c.status)
 Index("ix_exposures_unit", exposures.c.unit)

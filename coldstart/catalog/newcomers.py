@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, func, select
 
 from coldstart.catalog import Embeddings, Newcomer, Status
-from coldstart.catalog.models import events, impressions, items
+from coldstart.catalog.behaviour import hour_of
+from coldstart.catalog.models import impressions, item_hours, items
 from coldstart.catalog.rows import from_blob
 from coldstart.catalog.statements import chunks, insert
 from coldstart.entities import ExternalId
@@ -47,6 +48,7 @@ def newcomers(tx: Connection, *, since: float, limit: int) -> list[Newcomer]:
     ).all()
     clicks: dict[ExternalId, int] = {}
     for part in chunks([row.item_id for row in found]):
-        of_items = select(events.c.item_id, func.count()).where(events.c.item_id.in_(part), events.c.timestamp >= since)
-        clicks |= {item_id: times for item_id, times in tx.execute(of_items.group_by(events.c.item_id))}
+        times = select(item_hours.c.item_id, func.sum(item_hours.c.times)).group_by(item_hours.c.item_id)
+        of_items = times.where(item_hours.c.item_id.in_(part), item_hours.c.hour >= hour_of(since))
+        clicks |= {item_id: int(number) for item_id, number in tx.execute(of_items)}
     return [Newcomer(row.item_id, row.accepted_at, row.shown, clicks.get(row.item_id, 0)) for row in found]

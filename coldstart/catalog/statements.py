@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Column, ColumnElement, Connection, Table, collate
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -25,3 +25,8 @@ def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
 def insert(tx: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """An INSERT that knows ``ON CONFLICT``."""
     return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def by_bytes(tx: Connection, column: Column[str]) -> ColumnElement[str]:
+    """The column to order by its bytes in UTF-8, as Python and Redis do; PostgreSQL has its own order of a language."""
+    return collate(column, "C") if tx.dialect.name == "postgresql" else column

@@ -1,7 +1,7 @@
 """The item store on SQLAlchemy: each method is one transaction around a function of the modules beside this one."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import func, select
@@ -15,6 +15,7 @@ from coldstart.catalog import (
     ItemRecord,
     Newcomer,
     Once,
+    Recorded,
     Settled,
     Stage,
     Status,
@@ -181,15 +182,15 @@ class SqlItemStore:
         with self._database.write() as tx:
             return reconciling.disown(tx, held, now=self._now())
 
-    def record_events(self, events: Sequence[Event]) -> int:
+    def record_events(self, events: Sequence[Event]) -> Recorded:
         """See `ItemStore.record_events`."""
         with self._database.write(durable=True) as tx:
             return behaviour.record_events(tx, events, now=self._now())
 
-    def recent_events(self, user_id: ExternalId, *, limit: int) -> list[Event]:
+    def recent_events(self, user_id: ExternalId, *, limit: int, without: Collection[str] = ()) -> list[Event]:
         """See `ItemStore.recent_events`."""
         with self._database.read() as tx:
-            return behaviour.recent_events(tx, user_id, limit=limit)
+            return behaviour.recent_events(tx, user_id, limit=limit, without=without)
 
     def popular(self, *, limit: int, since: float = 0.0) -> list[tuple[ExternalId, int]]:
         """See `ItemStore.popular`."""

@@ -1,5 +1,6 @@
 """Events over HTTP: committed all or none, and once."""
 
+import time
 from typing import Any
 
 import httpx
@@ -10,9 +11,23 @@ EVENT = {"event_id": "e-1", "user_id": "somebody", "item_id": "tea-1", "timestam
 
 def test_a_repeated_delivery_changes_nothing(http: httpx.Client) -> None:
     first = http.post("/events", json={"events": [EVENT, {**EVENT, "event_id": "e-2"}]})
-    assert first.status_code == 202 and first.json() == {"recorded": 2, "duplicates": 0}
+    assert first.status_code == 202 and first.json() == {"recorded": 2, "duplicates": 0, "unknown_items": 0}
     again = http.post("/events", json={"events": [EVENT, {**EVENT, "event_id": "e-3"}]})
-    assert again.json() == {"recorded": 1, "duplicates": 1}
+    assert again.json() == {"recorded": 1, "duplicates": 1, "unknown_items": 0}
+
+
+def test_events_on_items_that_are_unknown_are_kept_and_counted(http: httpx.Client, service: Any) -> None:
+    events = [{**EVENT, "event_id": f"odd-{n}", "user_id": "odd", "item_id": f"no-such-{n}"} for n in range(2)]
+    answer = http.post("/events", json={"events": [*events, {**EVENT, "event_id": "odd", "user_id": "odd"}]})
+    assert answer.json() == {"recorded": 3, "duplicates": 0, "unknown_items": 2}
+    assert len(service.runtime.store.recent_events("odd", limit=5)) == 3
+
+
+def test_a_timestamp_ahead_of_the_server_becomes_its_time(http: httpx.Client, service: Any) -> None:
+    before = time.time()
+    http.post("/events", json={"events": [{**EVENT, "event_id": "ahead", "user_id": "ahead", "timestamp": 9e10}]})
+    [stored] = service.runtime.store.recent_events("ahead", limit=5)
+    assert before <= stored.timestamp <= time.time()
 
 
 def test_events_are_stored_as_they_were_sent(http: httpx.Client, service: Any) -> None:

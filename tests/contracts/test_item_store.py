@@ -1003,21 +1003,53 @@ class TestNewcomers:
 
 
 class TestEvents:
-    def test_a_repeated_delivery_counts_once(self, store: ItemStore) -> None:
+    def test_a_repeated_delivery_counts_once_and_is_told_as_it_came_first(self, store: ItemStore) -> None:
         one, two = Event("e1", "u", "a", 1.0), Event("e2", "u", "b", 2.0, "buy")
-        assert store.record_events([two, one, one]) == 2
-        assert store.record_events([one, two, Event("e3", "u", "a", 3.0)]) == 1
-        assert store.record_events([]) == 0
-        assert [event.event_id for event in store.recent_events("u", limit=9)] == ["e3", "e2", "e1"]
+        first = store.record_events([two, one, one])
+        assert first.events == (two, one) and first.new == {"e1", "e2"}
+        three = Event("e3", "u", "a", 3.0)
+        again = store.record_events([replace(one, item_id="b", timestamp=9.0), two, three])
+        assert again.events == (one, two, three) and again.new == {"e3"}
+        assert store.record_events([]).events == ()
+        assert store.recent_events("u", limit=9) == [three, two, one]
         assert store.recent_events("u", limit=2)[1] == two
+        assert store.recent_events("u", limit=9, without=["buy", "view"]) == [three, one]
         assert store.recent_events("nobody", limit=9) == []
 
-    def test_popular_counts_from_a_time_on(self, store: ItemStore) -> None:
+    def test_events_of_one_time_are_in_the_order_of_the_bytes_of_their_ids(self, store: ItemStore) -> None:
+        names = ["a", "B", "_", "é", "z", "\U0001f600", "a-b", "ab"]
+        store.record_events([Event(name, "u", "a", 1.0) for name in names])
+        expected = sorted(names, key=str.encode, reverse=True)
+        assert [event.event_id for event in store.recent_events("u", limit=9)] == expected
+
+    def test_the_future_becomes_the_time_of_the_store_once(self, store: ItemStore, clock: Clock) -> None:
+        ahead = Event("e1", "u", "a", clock.now + 3600.0)
+        [stored] = store.record_events([ahead]).events
+        assert stored.timestamp == clock.now
+        clock.tick(60.0)
+        assert store.record_events([ahead]).events == (stored,) == tuple(store.recent_events("u", limit=9))
+
+    def test_items_that_the_catalogue_has_never_held_are_named(self, store: ItemStore) -> None:
+        accept(store, draft("a"), draft("b"))
+        store.delete("b")
+        events = [Event(f"e-{item}", "u", item, 1.0) for item in ("a", "b", "c", "c")]
+        for _ in range(2):
+            recorded = store.record_events(events)
+            assert recorded.unknown_items == {"c"} and len(recorded.events) == 3
+
+    def test_popular_counts_from_the_hour_before_a_time_on(self, store: ItemStore) -> None:
         times = {"a": [1, 2, 3], "b": [8, 9], "c": [9], "d": [9]}
-        events = [Event(f"{item}{t}", "u", item, float(t)) for item, ts in times.items() for t in ts]
-        assert store.record_events(events) == 7
+        events = [Event(f"{item}{t}", "u", item, t * 3600 + 5.0) for item, ts in times.items() for t in ts]
+        assert len(store.record_events(events).new) == 7
         assert store.popular(limit=2) == [("a", 3), ("b", 2)]
-        assert store.popular(limit=9, since=3.0) == [("b", 2), ("a", 1), ("c", 1), ("d", 1)]
+        assert store.popular(limit=9, since=3.5 * 3600) == [("b", 2), ("a", 1), ("c", 1), ("d", 1)]
+
+    def test_popular_counts_new_events_of_popular_kinds_alone(self, store: ItemStore) -> None:
+        kinds = ["click", "purchase", "impression", "dislike", "a kind of one's own"]
+        events = [Event(kind, "u", "a", 1.0, kind) for kind in kinds]
+        for _ in range(3):
+            store.record_events([*events, *events])
+        assert store.popular(limit=9) == [("a", 2)]
 
     @pytest.mark.parametrize(
         "bad", [Event("", "u", "a", 1.0), Event("e", "\0", "a", 1.0), Event("e", "u", "a", float("nan"))]
@@ -1028,7 +1060,23 @@ class TestEvents:
         assert store.popular(limit=1) == []
 
     def test_a_large_batch(self, store: ItemStore) -> None:
-        assert store.record_events([Event(f"{number}", "u", "a", 1.0) for number in range(12_000)]) == 12_000
+        events = [Event(f"{number}", "u", f"{number % 5000}", 1.0) for number in range(12_000)]
+        assert len(store.record_events(events).new) == 12_000
+        assert store.record_events(events).new == set()
+
+    def test_deliveries_at_once_of_the_same_events_count_once(self, store: ItemStore, url: str, clock: Clock) -> None:
+        other = SqlItemStore(url, clock=clock)
+        events = [Event(f"{number}", f"u{number % 7}", f"i{number % 3}", float(number)) for number in range(400)]
+
+        def deliver(seed: int) -> int:
+            order = np.random.default_rng(seed).permutation(len(events))
+            mine = other if seed % 2 else store
+            return sum(len(mine.record_events([events[i] for i in part]).new) for part in np.array_split(order, 20))
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(deliver, range(4))) == len(events)
+        other.close()
+        assert dict(store.popular(limit=9)) == Counter(event.item_id for event in events)
 
 
 def test_everything_at_once_loses_and_blocks_nothing(store: ItemStore, url: str, clock: Clock) -> None:

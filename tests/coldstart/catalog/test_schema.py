@@ -1,3 +1,4 @@
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,34 @@ def test_models_and_migrations_agree_on_sqlite(tmp_path: Path) -> None:
 def test_models_and_migrations_agree_on_postgresql() -> None:
     with servers.postgresql() as url:
         agrees(url)
+
+
+def counts_what_there_was(url: str) -> None:
+    """Events of before there were hours are in them after the migration, as if they had come since."""
+    database = Database(url)
+    with database.write() as tx:
+        command.upgrade(alembic_config(tx), "0006")
+    hours = [0.0, 3599.9, 3600.0, 5401.0, 7199.9]
+    kinds = ["click", "view", "purchase", "dislike", "of one's own"]
+    with database.write() as tx:
+        for n, (timestamp, kind) in enumerate(product(hours, kinds)):
+            values = {"id": f"{n}", "kind": kind, "time": timestamp}
+            tx.execute(text("INSERT INTO events VALUES (:id, 'u', 'a', :kind, :time, 0)"), values)
+    migrate(database)
+    with database.read() as tx:
+        assert tx.execute(text("SELECT hour, item_id, times FROM item_hours ORDER BY hour")).all() == [
+            (0, "a", 6), (1, "a", 9),
+        ]  # fmt: skip
+    database.close()
+
+
+def test_events_are_counted_when_the_hours_come_on_sqlite(tmp_path: Path) -> None:
+    counts_what_there_was(f"sqlite:///{tmp_path}/catalog.sqlite3")
+
+
+def test_events_are_counted_when_the_hours_come_on_postgresql() -> None:
+    with servers.postgresql() as url:
+        counts_what_there_was(url)
 
 
 def test_tables_of_a_newer_version_are_refused_and_left_alone(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def ids(answer: RecommendationList) -> list[ExternalId]:
 
 
 def click(store: ItemStore, user_id: ExternalId, *item_ids: ExternalId, now: Callable[[], float]) -> None:
-    """Report clicks, the last item last."""
+    """Report clicks, the last item last and now."""
+    start = now() - len(item_ids)
     store.record_events(
-        [Event(f"{user_id}-{item_id}-{n}", user_id, item_id, now() + n) for n, item_id in enumerate(item_ids)]
+        [Event(f"{user_id}-{item_id}-{n}", user_id, item_id, start + n) for n, item_id in enumerate(item_ids, 1)]
     )
