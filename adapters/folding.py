@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coldstart.vectors import Matrix, Rows
+from coldstart.vectors import Matrix
+
+Counts = NDArray[np.int64] | NDArray[np.float64]
 
 PENALTY = 0.3
 """Of `coldstart.users.folding.unclicked`: .01 to .4 are alike on CiteULike-a."""
@@ -19,7 +21,7 @@ class Folding:
     patience: float = 10.0  # clicks at which what was not clicked weighs as much as what known users are like
     content: float = 1.0  # of the content block, against the collaborative one
 
-    def contrast_share(self, clicks: Rows) -> NDArray[np.float32]:
+    def contrast_share(self, clicks: Counts) -> NDArray[np.float32]:
         """Weight [n] of the fold-in against what was not clicked, after 1 click or more each.
 
         >>> Folding(patience=10).contrast_share(np.array([10, 30])).tolist()
@@ -38,11 +40,11 @@ class Folds:
         The ridge fold-ins by what known users are like, and against what was not clicked, each over its spread.
     content : float32 [n, p]
         Mean direction of the clicked items' contents.
-    clicks : int64 [n]
-        How many each has, 1 or more.
+    clicks : int64 or float64 [n]
+        How many each has, 1 or more; of weighted ones, how many they are worth.
     """
 
     likeness: Matrix
     contrast: Matrix
     content: Matrix
-    clicks: Rows
+    clicks: Counts

@@ -123,12 +123,12 @@ class ServedAdapter:
         clicks = self.backbone.clicks
         return [self.backbone.items.ids[i] for i in clicks.indices[clicks.indptr[row] : clicks.indptr[row + 1]]]
 
-    def fold_in(self, item_vectors: Matrix) -> Vector:
+    def fold_in(self, item_vectors: Matrix, weights: Vector | None = None) -> Vector:
         """A query [D] from the served vectors [k, D] of clicked items; see `adapters.space.Adapter.fold_in`."""
-        return self._query(self.adapter.fold_in(item_vectors[:, : self.adapter.dim])[None])
+        return self._query(self.adapter.fold_in(item_vectors[:, : self.adapter.dim], weights)[None])
 
-    def blend(self, known: Vector, folded: Vector, clicks: int) -> Vector:
-        """A known user's query [D] moved towards the fold-in of ``clicks`` recent events."""
+    def blend(self, known: Vector, folded: Vector, clicks: float) -> Vector:
+        """A known user's query [D] moved towards the fold-in of recent events that weigh as much as so many clicks."""
         weight = clicks / (clicks + _BLEND_HALF)
         return np.asarray((1 - weight) * known + weight * folded, dtype=np.float32)
 

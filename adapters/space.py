@@ -20,7 +20,7 @@ from adapters.forward import Parameters, adapt, gates, neighbour_mean
 from adapters.neighbours import Anchors, nearest
 from coldstart.backbones import FrozenBackbone
 from coldstart.backbones.reranking import RankWeights
-from coldstart.users.folding import known_users, mean_direction, ridge, unclicked
+from coldstart.users.folding import known_users, mean_direction, ridge, unclicked, worth
 from coldstart.vectors import Mask, Matrix, Rows, Vector
 
 _BATCH = 4096
@@ -242,8 +242,10 @@ class Adapter:
         items = self.backbone.item_vectors
         return known_users(self.backbone.user_vectors, items), unclicked(items, penalty=PENALTY)
 
-    def fold_in(self, clicked: Matrix) -> Vector:
+    def fold_in(self, clicked: Matrix, weights: Vector | None = None) -> Vector:
         """A query [D] from the served vectors [k, D] of k >= 1 clicked items, warm and cold alike.
+
+        A click of weight 2 of the [k] > 0 counts as two; all are 1 by default.
 
         The collaborative block blends two ridge fold-ins. The one whose prior is what known users are like is best for
         few clicks; the other, which holds against the user all that they did not click, takes over as clicks grow in
@@ -251,19 +253,22 @@ class Adapter:
         is on the same scale since cold items were calibrated against warm ones. The content block is the mean direction
         of the items' contents.
         """
-        return np.asarray(self.join(self.folds([clicked]))[0], dtype=np.float32)
+        return np.asarray(self.join(self.folds([clicked], [weights]))[0], dtype=np.float32)
 
-    def folds(self, histories: Sequence[Matrix]) -> Folds:
-        """The parts of `fold_in` for n users, from the served vectors [k, D] of what each clicked."""
+    def folds(self, histories: Sequence[Matrix], weights: Sequence[Vector | None] | None = None) -> Folds:
+        """The parts of `fold_in` for n users, from the served vectors [k, D] of what each clicked, and weights [k]."""
         d, confidence = self.backbone.dim, self.folding.confidence
         likeness, contrast = self.priors
+        # Weights of 1 are none: the same result to the bit, at the price of the shorter way.
+        told = [None if w is None or (w == 1.0).all() else w for w in weights or [None] * len(histories)]
+        weighted = list(zip(histories, told, strict=True))
         return Folds(
-            self._even_query(np.stack([ridge(clicked[:, :d], likeness, confidence=1.0) for clicked in histories])),
+            self._even_query(np.stack([ridge(c[:, :d], likeness, confidence=1.0, weights=w) for c, w in weighted])),
             self._even_query(
-                np.stack([ridge(clicked[:, :d], contrast, confidence=confidence) for clicked in histories])
+                np.stack([ridge(c[:, :d], contrast, confidence=confidence, weights=w) for c, w in weighted])
             ),
-            np.stack([mean_direction(clicked[:, d:]) for clicked in histories]),
-            np.array([len(clicked) for clicked in histories]),
+            np.stack([mean_direction(c[:, d:], w) for c, w in weighted]),
+            np.array([len(c) if w is None else worth(w) for c, w in weighted]),
         )
 
     def join(self, folds: Folds) -> Matrix:

@@ -21,12 +21,12 @@ class UserSpace(Protocol):
         """Items the user met in training: not to be recommended again."""
         ...
 
-    def fold_in(self, item_vectors: Matrix) -> Vector:
-        """A query from the served vectors [k, D] of k >= 1 clicked items."""
+    def fold_in(self, item_vectors: Matrix, weights: Vector | None = None) -> Vector:
+        """A query from the served vectors [k, D] of k >= 1 clicked items; weights [k] > 0 are all 1 by default."""
         ...
 
-    def blend(self, known: Vector, folded: Vector, clicks: int) -> Vector:
-        """A known user's query moved by ``clicks`` recent events, given as their fold-in."""
+    def blend(self, known: Vector, folded: Vector, clicks: float) -> Vector:
+        """A known user's query moved by recent events, given as their fold-in, that weigh as much as so many clicks."""
         ...
 
     def query_from_text(self, text_embedding: Vector) -> Vector:

@@ -21,13 +21,17 @@ def mean(clicked: Matrix) -> Vector:
     return np.asarray(clicked.mean(axis=0), dtype=np.float32)
 
 
-def mean_direction(clicked: Matrix) -> Vector:
-    """``sum of v_i / |v_i| / k``: every click has the same say.
+def mean_direction(clicked: Matrix, weights: Vector | None = None) -> Vector:
+    """``sum of w_i v_i / |v_i| / sum of w_i``: every click has the same say, or that of its weight [k] > 0.
 
     >>> mean_direction(np.array([[3.0, 0.0], [0.0, 1.0]], dtype=np.float32)).tolist()
     [0.5, 0.5]
+    >>> mean_direction(np.array([[3.0, 0.0], [0.0, 1.0]], dtype=np.float32), np.array([3, 1], np.float32)).tolist()
+    [0.75, 0.25]
     """
-    return mean(normalise(clicked))
+    if weights is None:
+        return mean(normalise(clicked))
+    return np.asarray(weights / weights.sum() @ normalise(clicked), dtype=np.float32)
 
 
 def propagate(clicked: Matrix, degrees: Vector) -> Vector:
@@ -47,22 +51,32 @@ def propagate(clicked: Matrix, degrees: Vector) -> Vector:
     return np.asarray(weights @ clicked, dtype=np.float32)
 
 
-def ridge(clicked: Matrix, covariance: Matrix, *, confidence: float) -> Vector:
+def ridge(clicked: Matrix, covariance: Matrix, *, confidence: float, weights: Vector | None = None) -> Vector:
     """The posterior mean of a user's vector u, of whom each clicked item tells ``u . v_i = 1`` with some noise.
 
-    ``C A'(A C A' + I / confidence)^-1 1`` for the prior's covariance C [d, d] and the clicked items' A: Bayesian linear
-    regression (Bishop 2006, section 3.3), in the form that solves for k numbers, or for d where those are fewer. With
-    `unclicked` for a prior it is the fold-in of ALS, with `known_users` that of empirical Bayes.
+    ``C A'(A C A' + W^-1 / confidence)^-1 1`` for the prior's covariance C [d, d], the clicked items' A and the diagonal
+    W of their weights: Bayesian linear regression (Bishop 2006, section 3.3), in the form that solves for k numbers, or
+    for d where those are fewer. With `unclicked` for a prior it is the fold-in of ALS, with `known_users` that of
+    empirical Bayes.
 
+    Parameters
+    ----------
+    weights : float32 [k], optional
+        Of each click > 0: 2 is as good as the click twice. All 1 by default.
+
+    Examples
+    --------
     >>> ridge(np.array([[2.0, 0.0]], dtype=np.float32), np.eye(2, dtype=np.float32), confidence=0.25).tolist()
     [0.25, 0.0]
     """
     k, d = clicked.shape
     if k > d:
-        precision = np.eye(d, dtype=np.float32) + confidence * covariance @ (clicked.T @ clicked)
-        return np.asarray(np.linalg.solve(precision, confidence * covariance @ clicked.sum(axis=0)), dtype=np.float32)
+        weighted = clicked if weights is None else weights[:, None] * clicked
+        precision = np.eye(d, dtype=np.float32) + confidence * covariance @ (clicked.T @ weighted)
+        return np.asarray(np.linalg.solve(precision, confidence * covariance @ weighted.sum(axis=0)), dtype=np.float32)
     spread = covariance @ clicked.T  # [d, k]
-    gram = clicked @ spread + np.eye(len(clicked), dtype=np.float32) / confidence
+    noise = np.eye(k, dtype=np.float32) if weights is None else np.diag(1.0 / weights)
+    gram = clicked @ spread + noise / confidence
     return np.asarray(spread @ np.linalg.solve(gram, np.ones(len(clicked), np.float32)), dtype=np.float32)
 
 
@@ -94,3 +108,14 @@ def known_users(users: Matrix, items: Matrix) -> Matrix:
     covariance = apart.T @ apart / max(len(users), 1)
     variance = float(np.einsum("nd,nd->n", items @ covariance, items).mean())
     return np.asarray(covariance / max(variance, _TINY), dtype=np.float32)
+
+
+def worth(weights: Vector) -> float:
+    """How many clicks of one weight tell as much as clicks of these [k]: Kish's effective sample size (1965).
+
+    ``(sum of w)^2 / sum of w^2``: k where all are alike, 1 where one outweighs all others.
+
+    >>> worth(np.array([2, 2, 2], np.float32)), worth(np.array([1, 0], np.float32))
+    (3.0, 1.0)
+    """
+    return float(weights.sum() ** 2 / (weights**2).sum())

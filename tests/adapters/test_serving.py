@@ -85,6 +85,28 @@ def test_clicks_on_cold_items_say_what_clicks_on_warm_ones_do(world: World, serv
         assert community(world, served, served.fold_in(clicked.vectors)) == group
 
 
+@pytest.mark.parametrize("k", [1, 3, 40])
+def test_weights_of_one_change_no_bit_of_the_fold_in(served: ServedAdapter, k: int) -> None:
+    clicked = np.random.default_rng(k).standard_normal((k, served.dim)).astype(np.float32)
+    ones = np.ones(k, np.float32)
+    assert served.fold_in(clicked, ones).tobytes() == served.fold_in(clicked).tobytes()
+
+
+@pytest.mark.parametrize("heavier", [0, 1])
+@pytest.mark.parametrize(("most", "least"), [(4.0, 0.25), (1.0, 2.0**-20), (2.0**-15, 2.0**-20)])
+def test_the_click_that_weighs_more_decides(
+    world: World, served: ServedAdapter, heavier: int, most: float, least: float
+) -> None:
+    rows = np.array([int(np.flatnonzero(world.item_group == group)[0]) for group in (0, 1)])
+    contents = world.contents.take(rows)
+    clicked = served.serve(
+        [world.backbone.items.ids[r] for r in rows], contents.text, contents.image, contents.present
+    ).vectors
+    weights = np.full(2, least, np.float32)
+    weights[heavier] = most
+    assert community(world, served, served.fold_in(clicked, weights)) == heavier
+
+
 def test_items_without_any_content_fold_into_nothing(served: ServedAdapter) -> None:
     assert not served.fold_in(np.zeros((2, served.dim), np.float32)).any()
 

@@ -81,3 +81,30 @@ def test_many_clicks_are_folded_in_as_few_are() -> None:
     gram = clicked @ covariance @ clicked.T + np.eye(12) / 3.0
     expected = covariance @ clicked.T @ np.linalg.solve(gram, np.ones(12))
     np.testing.assert_allclose(folding.ridge(clicked, covariance, confidence=3.0), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("k", [3, 9], ids=["few", "many"])
+def test_a_click_of_weight_two_is_as_good_as_the_click_twice(items: Matrix, k: int) -> None:
+    covariance, weights = np.diag([3, 1, 1, 1, 2]).astype(np.float32), np.ones(k, np.float32)
+    weights[0] = 2.0
+    twice = items[[0, *range(k)]]
+    found = folding.ridge(items[:k], covariance, confidence=0.7, weights=weights)
+    np.testing.assert_allclose(found, folding.ridge(twice, covariance, confidence=0.7), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        folding.mean_direction(items[:k], weights), folding.mean_direction(twice), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_click_of_hardly_any_weight_says_hardly_anything(items: Matrix) -> None:
+    weights = np.array([1.0, 2.0**-20], np.float32)
+    for fold in (
+        lambda clicked, weights: folding.ridge(clicked, np.eye(5, dtype=np.float32), confidence=1.0, weights=weights),
+        folding.mean_direction,
+    ):
+        np.testing.assert_allclose(direction(fold(items[:2], weights)), direction(items[0]), atol=1e-4)
+        assert np.isfinite(fold(items[:2], weights[[1, 1]])).all()
+
+
+def test_clicks_are_worth_their_number_where_all_weigh_alike() -> None:
+    assert folding.worth(np.full(7, 0.125, np.float32)) == pytest.approx(7.0)
+    assert 1.0 < folding.worth(np.array([1, 0.1, 0.1], np.float32)) < 1.5
