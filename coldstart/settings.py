@@ -36,7 +36,7 @@ class Settings(BaseModel):
     )
     rate_burst: int = Field(20, ge=1, description="Requests that may come at once under rate_limit")
     redis_url: str | None = Field(
-        None, description="Redis that processes count rates in; default the broker, where it is Redis"
+        None, description="Redis of recent behaviour and of rates; rates default to the broker, where it is Redis"
     )
     embedded_worker: bool = Field(True, description="Encode inside the service process")
     encoder_runtime: Literal["auto", "torch", "onnx"] = Field("auto", description="torch, onnx, or what is there")
@@ -50,6 +50,7 @@ class Settings(BaseModel):
     newcomer_impressions: int = Field(100, ge=0, description="How often each new item is owed to be shown")
     newcomer_days: float = Field(14.0, gt=0, description="Days within which it is")
     diversity: float = Field(0.0, ge=0, le=1, description="0 ranks by score alone, 1 by difference alone")
+    half_life_days: float = Field(14.0, gt=0, description="Days in which an event loses half its weight; not tuned")
     max_backlog: int = Field(50_000, ge=1, description="Posted items that may wait; more are answered 429")
     max_attempts: int = Field(5, ge=1, description="Tries before an item is dead-lettered")
     relay_seconds: float = Field(1.0, gt=0, description="Pause between two looks for items left behind")

@@ -49,6 +49,14 @@ class Telemetry:
         self.recommendations = Counter(
             "coldstart_recommendations", "Lists made, by the rung that answered", ["strategy"], registry=self.registry
         )
+        self.events = Counter(
+            "coldstart_events", "Events reported: recorded, duplicate", ["outcome"], registry=self.registry
+        )
+        self.events_on_unknown_items = Counter(
+            "coldstart_events_on_unknown_items",
+            "Recorded events on items never in the catalogue",
+            registry=self.registry,
+        )
 
         self.drift = Gauge(
             "coldstart_embedding_drift",

@@ -18,13 +18,14 @@ from coldstart.entities import ExternalId
 from coldstart.errors import InvalidInput, Unavailable
 from coldstart.experiments.design import Experiment
 from coldstart.index import IndexStore, VectorIndex, index_store_of
-from coldstart.recommend import Behaviour, PromptBehaviour, Recommender
+from coldstart.recommend import Behaviour, LiveBehaviour, Recommender, log_of
 from coldstart.recommend.arms import Arms, Served
 from coldstart.recommend.floor import Floor
 from coldstart.recommend.newcomers import Quota
 from coldstart.recommend.policy import Policy
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
+from coldstart.users.state import UserState
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
 from workers.backlog import Backlog
 from workers.drift import watch_drift
@@ -36,10 +37,12 @@ from workers.models import models_of
 from workers.periodic import Periodic
 from workers.pictures import PictureReader
 from workers.reconcile import bury, log, reconcile
+from workers.recording import Recorder
 from workers.relay import Relay
 from workers.seeding import Seeded, seed
 from workers.steps import Steps
 from workers.tasks import register, wake
+from workers.users import open_state
 
 _log = logging.getLogger(__name__)
 # As many as requests may read at once: only readers that hang keep others from reading.
@@ -56,6 +59,8 @@ class Runtime:
     telemetry: Telemetry
     store: ItemStore
     behaviour: Behaviour
+    state: UserState
+    recorder: Recorder
     adapter: ServedAdapter
     encoder: BatchEncoder
     index: VectorIndex
@@ -146,7 +151,9 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         # A broker that is away must not keep the service from starting; the worker goes on looking for it.
         worker.start(wait=is_in_process(settings.broker_url))
         stack.callback(worker.stop)
-        behaviour = _behaviour(store, settings)
+        bulkhead = _bulkhead(settings)
+        state = open_state(stack, settings, log_of(store, bulkhead))
+        behaviour = LiveBehaviour(state, store, bulkhead)
 
         def compare(stopping: Callable[[], bool]) -> None:
             log(reconcile(store, index, adapter_version=adapter.version, stopping=stopping))
@@ -172,6 +179,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             telemetry=telemetry,
             floor=floor,
             policy=policy,
+            half_life_s=settings.half_life_days * 86_400.0,
         )
         experiments = ExperimentStore(settings.catalog_url)
         stack.callback(experiments.close)
@@ -183,9 +191,10 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         following.start()
         stack.callback(following.stop)
         yield Runtime(
-            settings=settings, telemetry=telemetry, store=store, behaviour=behaviour, adapter=adapter, encoder=encoder,
-            index=index, policy=policy, recommender=recommender, experiments=experiments, arms=arms, ingestor=ingestor,
-            backlog=backlog, relay=relay, worker=worker, steps=steps,
+            settings=settings, telemetry=telemetry, store=store, behaviour=behaviour, state=state,
+            recorder=Recorder(store, state, telemetry), adapter=adapter, encoder=encoder, index=index, policy=policy,
+            recommender=recommender, experiments=experiments, arms=arms, ingestor=ingestor, backlog=backlog,
+            relay=relay, worker=worker, steps=steps,
         )  # fmt: skip
 
 
@@ -246,13 +255,12 @@ def _open_store(stack: ExitStack, settings: Settings) -> ItemStore:
     return store
 
 
-def _behaviour(store: ItemStore, settings: Settings) -> Behaviour:
-    """What recommendations read of the store: over a network, not at any price in time."""
+def _bulkhead(settings: Settings) -> Bulkhead | None:
+    """Between recommendations and their store: over a network, not at any price in time."""
     if settings.embeds_catalog:
-        return store
+        return None
     threads = READ_THREADS + 1  # and the one request at a time that brings a sentence
-    bulkhead = Bulkhead("database", threads=threads, deadline_s=settings.read_deadline_seconds)
-    return PromptBehaviour(store, bulkhead)
+    return Bulkhead("database", threads=threads, deadline_s=settings.read_deadline_seconds)
 
 
 def _recover(settings: Settings, store: ItemStore, indexes: IndexStore, index: VectorIndex, version: str) -> None:

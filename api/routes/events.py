@@ -24,6 +24,6 @@ async def record_events(body: EventsBody, service: ServiceDep) -> EventsView:
         Event(each.event_id, each.user_id, each.item_id, now if each.timestamp is None else each.timestamp, each.kind)
         for each in body.events
     ]
-    recorded = await service.writes.run(service.runtime.store.record_events, events)
+    recorded = await service.writes.run(service.runtime.recorder.record, events)
     new = len(recorded.new)
     return EventsView(recorded=new, duplicates=len(events) - new, unknown_items=len(recorded.unknown_items))

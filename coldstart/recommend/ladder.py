@@ -9,10 +9,11 @@ from uuid import uuid4
 import numpy as np
 
 from coldstart.availability import available
-from coldstart.entities import ExternalId, Recommendation
+from coldstart.entities import Event, ExternalId, Recommendation
 from coldstart.errors import NotFound, Unavailable
 from coldstart.index import Filter, Hit, VectorIndex
 from coldstart.index.conditions import read_filter
+from coldstart.kinds import kind_of
 from coldstart.recommend.behaviour import Behaviour
 from coldstart.recommend.floor import Floor
 from coldstart.recommend.listing import Search, make_list
@@ -23,12 +24,15 @@ from coldstart.recommend.request import RecommendationList, Request
 from coldstart.recommend.shelf import ShelfKeeper
 from coldstart.telemetry import Telemetry
 from coldstart.users import UserSpace
+from coldstart.users.state import STATE_EVENTS
+from coldstart.users.weighing import weigh
 from coldstart.vectors import Vector, require_finite
 
 _log = logging.getLogger(__name__)
 
 # The latest events place a reader; many more keep what they met from being shown again.
-RECENT_EVENTS, MET_EVENTS = 50, 1000
+RECENT_EVENTS, MET_EVENTS = 50, STATE_EVENTS
+HALF_LIFE_S = 14 * 86_400.0
 # The inner product favours long vectors, cosine does not: candidates for it are taken from further down the list.
 SIMILAR_POOL = 5
 
@@ -68,6 +72,8 @@ class Recommender:
         Which new items are owed a place.
     policy : Policy
         How lists are put together for requests that do not say.
+    half_life_s : float
+        Seconds in which an event loses half its weight.
     clock : callable
         Unix seconds.
     """
@@ -84,13 +90,14 @@ class Recommender:
         telemetry: Telemetry,
         floor: Floor,
         policy: Policy | None = None,
+        half_life_s: float = HALF_LIFE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._index, self._users, self._store = index, users, store
         self._encode_preferences = encode_preferences
         self._adapter_version, self._telemetry = adapter_version, telemetry
         self._keeper = ShelfKeeper(store, index, trained_clicks)
-        self._floor, self._policy, self._clock = floor, policy or Policy(), clock
+        self._floor, self._policy, self._half_life_s, self._clock = floor, policy or Policy(), half_life_s, clock
 
     def recommend(self, request: Request) -> RecommendationList:
         """The best items for the request, without those the user has met in training or in the last 1,000 events.
@@ -192,11 +199,11 @@ class Recommender:
 
     def _weigh(self, request: Request, evidence: Evidence, policy: Policy) -> None:
         known = self._history(request, evidence)
-        clicked = self._clicks(request, evidence)
+        clicked, weights = self._clicks(request, evidence)
         queries = []
         if clicked:
-            folded = self._users.fold_in(np.stack(clicked))
-            queries.append(folded if known is None else self._users.blend(known, folded, len(clicked)))
+            folded = self._users.fold_in(np.stack(clicked), weights)
+            queries.append(folded if known is None else self._users.blend(known, folded, float(weights.sum())))
         elif known is not None:
             queries.append(known)
         if policy.adapter and request.preferences and request.preferences.strip():
@@ -220,27 +227,32 @@ class Recommender:
             evidence.reasons.append("fits the user's history")
         return known
 
-    def _clicks(self, request: Request, evidence: Evidence) -> list[Vector]:
-        """Served vectors of the clicked items, newest first: those of the request, then those of recent events."""
-        met: list[ExternalId] = []
-        if request.user_id is not None:
-            try:
-                met = [event.item_id for event in self._store.recent_events(request.user_id, limit=MET_EVENTS)]
-            except Unavailable as error:
-                _log.warning("recent events not used", extra={"user_id": request.user_id, "error": str(error)})
-                evidence.degraded = True
-        evidence.seen.extend(met)
-        clicked = distinct([*request.clicked, *met[:RECENT_EVENTS]])
-        if not clicked:
-            return []
-        points = self._index.fetch(clicked)
+    def _clicks(self, request: Request, evidence: Evidence) -> tuple[list[Vector], Vector]:
+        """Served vectors and weights of the clicked items: those of the request, then those of events, newest first."""
+        events = self._events(request, evidence)
+        evidence.seen.extend(event.item_id for event in events if kind_of(event.kind).met)
+        weights = dict.fromkeys(request.clicked, 1.0)
+        recent = weigh(events, now=self._clock(), half_life_s=self._half_life_s, most=RECENT_EVENTS)
+        for item_id, weight in recent.items():
+            weights[item_id] = max(weight, weights.get(item_id, 0.0))
+        points = self._index.fetch(list(weights)) if weights else {}
         evidence.ignored = tuple(item_id for item_id in distinct(request.clicked) if item_id not in points)
-        evidence.clicked = {item_id: points[item_id].vector for item_id in clicked if item_id in points}
-        vectors = list(evidence.clicked.values())
-        if vectors:
+        told = [item_id for item_id in weights if item_id in points]
+        evidence.clicked = {item_id: points[item_id].vector for item_id in told}
+        if told:
             evidence.used.append("clicks")
-            evidence.reasons.append(f"is close to {_clicks(len(vectors), 'recent ')}")
-        return vectors
+            evidence.reasons.append(f"is close to {_clicks(len(told), 'recent ')}")
+        return [points[item_id].vector for item_id in told], np.array([weights[each] for each in told], np.float32)
+
+    def _events(self, request: Request, evidence: Evidence) -> list[Event]:
+        if request.user_id is None:
+            return []
+        try:
+            return self._store.recent_events(request.user_id, limit=MET_EVENTS)
+        except Unavailable as error:
+            _log.warning("recent events not used", extra={"error": str(error)})
+            evidence.degraded = True
+            return []
 
     def _from_shelf(self, request: Request, evidence: Evidence) -> list[Recommendation]:
         """The shelf's items that qualify."""

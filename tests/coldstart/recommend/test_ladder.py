@@ -67,6 +67,49 @@ def test_what_was_met_long_ago_moves_nobody_and_is_not_shown_again(shop: Recomme
     assert not {"assam", "lungo"} & set(ids(answer))
 
 
+DAY = 86_400.0
+
+
+def report(store: ItemStore, user_id: str, *events: tuple[str, str, float]) -> None:
+    """Items, kinds and how many days ago."""
+    store.record_events(
+        [
+            Event(f"{user_id}-{n}", user_id, item, time.time() - days * DAY, kind)
+            for n, (item, kind, days) in enumerate(events)
+        ]
+    )
+
+
+def test_the_same_clicks_in_another_order_make_another_list(shop: Recommender, store: ItemStore) -> None:
+    report(store, "bob", ("darjeeling", "click", 60), ("lungo", "click", 0))
+    report(store, "eve", ("darjeeling", "click", 0), ("lungo", "click", 60))
+    assert ids(shop.recommend(Request(user_id="bob", limit=2))) == ["ristretto", "new-coffee"]
+    assert ids(shop.recommend(Request(user_id="eve", limit=2))) == ["assam", "new-tea"]
+
+
+def test_old_clicks_move_a_known_user_less(shop: Recommender, store: ItemStore) -> None:
+    report(store, "ann", ("ristretto", "click", 300), ("lungo", "click", 300))
+    assert ids(shop.recommend(Request(user_id="ann", limit=2))) == ["darjeeling", "new-tea"]
+
+
+def test_a_purchase_says_more_than_a_view(shop: Recommender, store: ItemStore) -> None:
+    report(store, "bob", ("darjeeling", "view", 0), ("lungo", "purchase", 1))
+    assert ids(shop.recommend(Request(user_id="bob", limit=1))) == ["ristretto"]
+
+
+def test_what_is_disliked_is_met_and_no_longer_moves(shop: Recommender, store: ItemStore) -> None:
+    report(store, "bob", ("lungo", "click", 2), ("darjeeling", "click", 3), ("lungo", "dislike", 1))
+    answer = shop.recommend(Request(user_id="bob", limit=6))
+    assert ids(answer)[0] == "assam" and "lungo" not in ids(answer)
+    assert answer.rows[0].reason == "is close to 1 recent click"
+
+
+def test_what_was_only_shown_may_be_shown_again(shop: Recommender, store: ItemStore) -> None:
+    report(store, "bob", ("assam", "impression", 0), ("ristretto", "wishlisted", 0))
+    answer = shop.recommend(Request(user_id="bob", limit=6))
+    assert answer.strategy == "popular" and ids(answer)[0] == "assam" and "ristretto" not in ids(answer)
+
+
 def test_clicked_items_of_the_request_count_and_unknown_ones_are_named(shop: Recommender) -> None:
     answer = shop.recommend(Request(clicked=("lungo", "no-such-item", "ristretto"), limit=1))
     assert ids(answer) == ["new-coffee"]
@@ -217,7 +260,9 @@ def test_without_the_index_and_without_a_shelf_the_error_says_so(
         make(store, hurt).recommend(request_)  # type: ignore[arg-type]
 
 
-def test_without_the_store_a_list_is_made_from_training_alone(store: ItemStore, index: ExactIndex) -> None:
+def test_without_the_store_a_list_is_made_from_training_alone(
+    store: ItemStore, index: ExactIndex, caplog: pytest.LogCaptureFixture
+) -> None:
     stock(store, index)
     hurt = Away(store)
     hurt.away = True
@@ -226,6 +271,7 @@ def test_without_the_store_a_list_is_made_from_training_alone(store: ItemStore, 
     assert (ids(answer), answer.strategy, answer.degraded) == (["assam", "lungo"], "popular", True)
     answer = shop.recommend(Request(user_id="ann", limit=2))
     assert (ids(answer), answer.strategy, answer.degraded) == (["darjeeling", "new-tea"], "history", True)
+    assert len(caplog.records) == 2 and "ann" not in [v for line in caplog.records for v in line.__dict__.values()]
 
 
 def test_evidence_names_the_clicked_item_that_is_nearest_and_what_a_cold_item_was_made_of(

@@ -13,7 +13,8 @@ from coldstart.recommend.floor import Floor
 from coldstart.recommend.newcomers import Quota
 from coldstart.telemetry import Telemetry
 from coldstart.users import Ranker
-from coldstart.vectors import Matrix, Vector, normalise
+from coldstart.users.folding import mean_direction
+from coldstart.vectors import Matrix, Vector
 
 TEA, COFFEE = np.eye(2, dtype=np.float32)
 
@@ -37,10 +38,10 @@ class ToyUsers:
     def seen(self, user_id: ExternalId) -> Sequence[ExternalId]:
         return ["assam"] if user_id == "ann" else []
 
-    def fold_in(self, item_vectors: Matrix) -> Vector:
-        return np.asarray(normalise(item_vectors).mean(axis=0), dtype=np.float32)
+    def fold_in(self, item_vectors: Matrix, weights: Vector | None = None) -> Vector:
+        return mean_direction(item_vectors, weights)
 
-    def blend(self, known: Vector, folded: Vector, clicks: int) -> Vector:
+    def blend(self, known: Vector, folded: Vector, clicks: float) -> Vector:
         return np.asarray(known + clicks * folded, dtype=np.float32)
 
     def query_from_text(self, text_embedding: Vector) -> Vector:

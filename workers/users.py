@@ -1,0 +1,48 @@
+"""Which user state a deployment has."""
+
+from contextlib import ExitStack
+from enum import StrEnum
+
+from coldstart.errors import MissingExtra
+from coldstart.settings import Settings
+from coldstart.users.state import Load, LogState, UserState
+
+
+class StateKind(StrEnum):
+    """Where recent behaviour is at hand."""
+
+    REDIS = "redis"
+    MEMORY = "memory"
+    LOG = "log"
+
+
+def state_kind(settings: Settings) -> StateKind:
+    """Redis where the settings name one; memory where one process has the deployment to itself; else the log alone.
+
+    >>> state_kind(Settings()), state_kind(Settings(database_url="postgresql://host/name"))
+    (<StateKind.MEMORY: 'memory'>, <StateKind.LOG: 'log'>)
+    """
+    if settings.redis_url is not None:
+        return StateKind.REDIS
+    # Without a Qdrant server the index allows one service a folder, and SQLite is a file of that folder's machine.
+    alone = settings.embeds_catalog and settings.qdrant_url is None
+    return StateKind.MEMORY if alone else StateKind.LOG
+
+
+def open_state(stack: ExitStack, settings: Settings, load: Load) -> UserState:
+    """The state of `state_kind`, closed with the stack; `MissingExtra` where Redis' client is not installed."""
+    match state_kind(settings):
+        case StateKind.REDIS:
+            try:
+                from coldstart.users.shared import RedisState, open_redis
+            except ModuleNotFoundError:
+                raise MissingExtra("redis", extra="redis", purpose="Recent behaviour in Redis") from None
+            redis = open_redis(settings.redis_url or "")
+            stack.callback(redis.close)
+            return RedisState(redis, load)
+        case StateKind.MEMORY:
+            from coldstart.users.memory import MemoryState
+
+            return MemoryState(load)
+        case StateKind.LOG:
+            return LogState(load)
