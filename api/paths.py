@@ -7,7 +7,7 @@ from fastapi import Path
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.schemas.requests import Id
+from coldstart.bodies import Id
 from coldstart.errors import InvalidInput
 
 

@@ -13,11 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from coldstart.bodies import MAX_FIELDS
 from coldstart.errors import ColdstartError, Forbidden, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-MAX_FIELDS = 20
 TOO_LARGE_REMEDY = "Send fewer items or a smaller picture"
 BUSY_REMEDY = "Try again after the time in Retry-After, or send fewer items at once"
 

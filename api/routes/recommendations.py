@@ -10,8 +10,9 @@ from api.dependencies import ListLimit, Service, ServiceDep
 from api.paths import UserId
 from api.problems import documented
 from api.schemas.answers import RecommendationsView
-from api.schemas.requests import Body, RecommendationsBody
+from api.schemas.requests import RecommendationsBody
 from coldstart.access import Scope
+from coldstart.bodies import Body
 from coldstart.index import Filter
 from coldstart.recommend import RecommendationList, Request
 from coldstart.recommend.arms import Assignment

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.schemas.answers import moment
-from api.schemas.requests import Body, Id
+from coldstart.bodies import Body, Id
 from coldstart.experiments import written
 from coldstart.experiments.design import MAX_ARMS, Arm, Experiment, Guardrail, Kind, Metric, Pipeline, Status
 from coldstart.ids import MAX_ID_CHARACTERS

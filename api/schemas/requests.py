@@ -1,28 +1,14 @@
-"""What the HTTP interface takes. Strict: a number is not a truth value, and an unknown field is an error."""
+"""What the HTTP interface takes, but for events, which also come otherwise (`coldstart.reports`)."""
 
 from typing import Annotated
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SkipValidation,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Field, SkipValidation
 from pydantic_core import PydanticCustomError
 
-from api.problems import MAX_FIELDS
+from coldstart.bodies import MAX_BATCH, Body, Id, Seconds, at_most, takes
 from coldstart.clean import clean_text
-from coldstart.errors import InvalidInput
-from coldstart.ids import MAX_ID_CHARACTERS, check_id
 from coldstart.recommend.request import MAX_LIMIT
 
-MAX_BATCH = 1000
 MAX_CLICKED = 1000
 MAX_EXCLUDED = 10_000
 MAX_ATTRIBUTES = 100
@@ -30,13 +16,6 @@ MAX_CONDITIONS = 20
 MAX_WANTED = 1000
 MAX_BOOSTS = 10
 INT64 = 2**63 - 1
-
-
-def _usable_id(value: str) -> str:
-    try:
-        return check_id(value)
-    except InvalidInput as error:
-        raise PydanticCustomError("unusable_id", "{what}", {"what": error.what, "remedy": error.remedy}) from None
 
 
 def _worded(value: str) -> str:
@@ -52,40 +31,6 @@ def _filter_path(value: str) -> str:
     return value
 
 
-def _takes(kinds: str) -> WrapValidator:
-    """One error that says what the field takes, in place of pydantic's own: of a union, one for each member."""
-
-    def validate(value: object, handler: ValidatorFunctionWrapHandler) -> object:
-        try:
-            return handler(value)
-        except ValidationError:
-            raise PydanticCustomError("not_taken", "should be {kinds}", {"kinds": kinds}) from None
-
-    return WrapValidator(validate)
-
-
-def _require_few(value: object, most: int) -> object:
-    """Whatever is wrong in an object is an error of its own, of a kilobyte, and all are found before any is told.
-
-    A million unknown fields, 11 MB of JSON, held the event loop for 10 s and took 1.3 GB (benchmarks.hostile).
-    """
-    if isinstance(value, dict) and len(value) > most:
-        raise PydanticCustomError("too_many", "should have at most {most} entries", {"most": most})
-    return value
-
-
-def _at_most(entries: int) -> BeforeValidator:
-    return BeforeValidator(lambda value: _require_few(value, entries))
-
-
-Id = Annotated[
-    str,
-    AfterValidator(_usable_id),
-    Field(
-        description=f"Any non-empty text of at most {MAX_ID_CHARACTERS} characters",
-        json_schema_extra={"minLength": 1, "maxLength": MAX_ID_CHARACTERS},
-    ),
-]
 # Lengths are checked before the text is cleaned, which takes time in proportion to them.
 Title = Annotated[str, Field(max_length=2000), AfterValidator(_worded)]
 Sentence = Annotated[str, Field(max_length=10_000), AfterValidator(_worded)]
@@ -93,25 +38,13 @@ Integer = Annotated[int, Field(ge=-INT64 - 1, le=INT64)]
 Scalar = Annotated[str, Field(max_length=20_000)] | bool | Integer | float
 Attribute = Annotated[
     Scalar | Annotated[list[Annotated[str, Field(max_length=1000)]], Field(max_length=1000)],
-    _takes(
+    takes(
         "text of at most 20,000 characters, a number of at most 64 bits, true, false, "
         "or a list of at most 1,000 texts of at most 1,000 characters"
     ),
 ]
-Seconds = Annotated[float, Field(ge=0, le=1e11), _takes("Unix seconds, such as 1764000000")]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Length of the list")]
-
-
-class Body(BaseModel):
-    """Base of what callers send."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _few_fields(cls, value: object) -> object:
-        return _require_few(value, len(cls.model_fields) + MAX_FIELDS)
 
 
 class ItemBody(Body):
@@ -131,7 +64,7 @@ class ItemBody(Body):
     title: Title
     text: str = Field("", max_length=100_000, description="Of a long text the first 256 tokens or so are looked at")
     image: str | None = Field(default=None, description="A picture: `data:image/...;base64,...` or an http(s) address")
-    attributes: Annotated[dict[Name, Attribute], _at_most(MAX_ATTRIBUTES)] = Field(
+    attributes: Annotated[dict[Name, Attribute], at_most(MAX_ATTRIBUTES)] = Field(
         {}, max_length=MAX_ATTRIBUTES, description="To filter by, and to encode"
     )
     source_version: int | None = Field(
@@ -189,14 +122,14 @@ class Opposite(Body):
 
 Wanted = Annotated[
     Values | Opposite,
-    _takes(
+    takes(
         f"text, a number, true, false, a list of at most {MAX_WANTED:,} of these, "
         "a range such as {'gte': 10, 'lt': 80}, or {'not': any of these}"
     ),
 ]
 
 
-Conditions = Annotated[dict[Annotated[Name, AfterValidator(_filter_path)], Wanted], _at_most(MAX_CONDITIONS)]
+Conditions = Annotated[dict[Annotated[Name, AfterValidator(_filter_path)], Wanted], at_most(MAX_CONDITIONS)]
 
 
 class BoostBody(Body):
@@ -241,25 +174,3 @@ class RecommendationsBody(Body):
         description="0 ranks by score alone, 1 by difference alone; else as the service is set",
     )
     explain: bool = Field(True, description="Say of each item why it is there")
-
-
-class EventBody(Body):
-    """A user met an item."""
-
-    event_id: Id = Field(description="Makes a repeated delivery harmless")
-    user_id: Id
-    item_id: Id
-    timestamp: Seconds | None = Field(default=None, description="Unix seconds; now, where it is left out")
-    kind: str = Field("click", min_length=1, max_length=64)
-
-
-class EventsBody(Body):
-    """A batch of events."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {"events": [{"event_id": "e-1", "user_id": "u-7", "item_id": "sku-17", "timestamp": 1764000000}]}
-        }
-    )
-
-    events: Annotated[list[EventBody], Field(min_length=1, max_length=MAX_BATCH)]

@@ -93,7 +93,12 @@ def _checked(url: str) -> URL:
 def _postgresql(url: URL) -> Engine:
     try:
         return create_engine(
-            url, pool_pre_ping=True, pool_size=10, max_overflow=_OVERFLOW, pool_timeout=_POOL_PATIENCE_S
+            url,
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=_OVERFLOW,
+            pool_timeout=_POOL_PATIENCE_S,
+            hide_parameters=True,
         )
     except ModuleNotFoundError:
         raise MissingExtra("psycopg", extra="postgresql", purpose="A catalogue on PostgreSQL") from None
@@ -101,7 +106,8 @@ def _postgresql(url: URL) -> Engine:
 
 def _sqlite(url: URL) -> Engine:
     Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)  # waits up to 5 s for another process's write; ?timeout=SECONDS in the URL changes that
+    # It waits up to 5 s for another process's write; ?timeout=SECONDS in the URL changes that.
+    engine = create_engine(url, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def configure(raw: SqliteConnection, _: ConnectionPoolEntry) -> None:

@@ -19,7 +19,8 @@ from api.app import create_app
 from api.dependencies import Service
 from api.headers import SECURITY
 from api.problems import problem_of
-from api.schemas.requests import MAX_WANTED, Body, ItemBody, RecommendationsBody
+from api.schemas.requests import MAX_WANTED, ItemBody, RecommendationsBody
+from coldstart.bodies import Body
 from coldstart.errors import Conflict, InvalidInput, MissingExtra, NotFound, Unavailable
 from coldstart.settings import Settings
 from tests.api.conftest import MAX_BODY, Running

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from coldstart.catalog import open_item_store
 from coldstart.catalog.engine import Database
@@ -94,3 +95,14 @@ def test_a_new_file_that_another_program_writes_is_waited_for(tmp_path: Path) ->
             assert tx.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         database.close()
         done.join()
+
+
+def test_what_a_statement_was_given_is_in_no_error(database: Database) -> None:
+    """Errors are logged, and ids of users have no place in a log."""
+    add, row = text("INSERT INTO people VALUES (:user_id)"), {"user_id": "somebody"}
+    with database.write() as tx:
+        tx.execute(text("CREATE TABLE people (user_id TEXT PRIMARY KEY)"))
+        tx.execute(add, row)
+    with pytest.raises(IntegrityError) as caught, database.write() as tx:
+        tx.execute(add, row)
+    assert "somebody" not in str(caught.value)

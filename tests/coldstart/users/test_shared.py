@@ -124,11 +124,11 @@ def test_forgetting_without_redis_is_refused_and_done_when_it_is_back(
 
 def test_a_redis_that_lost_everything_is_filled_again(store: ItemStore) -> None:
     with processes.redis_server() as server:
-        client = open_redis(server.url)
+        client = open_redis(server.url())
         state = RedisState(client, log_of(store))
         record(store, state, Event("e1", "u", "a", 1.0))
         assert ids(state) == ["e1"]
-        with Redis.from_url(server.url) as other:
+        with Redis.from_url(server.url()) as other:
             other.flushall()
         record(store, state, Event("e2", "u", "a", 2.0))
         assert ids(state) == ["e2", "e1"]
