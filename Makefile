@@ -45,7 +45,7 @@ clean: ## Remove .venv, caches, build outputs, the demo's and the notebooks' dat
 
 .venv/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into .venv; the first time takes some minutes and 7 GB, most of it torch"
-	$(INSTALL) '.[train,postgresql,redis,notebooks,dev]'
+	$(INSTALL) '.[train,postgresql,redis,kafka,notebooks,dev]'
 	@touch $@
 
 $(BIN)/python:

@@ -184,6 +184,14 @@ def worker(arguments: Sequence[str], log: Path, traps: Mapping[str, str] | None 
 
 
 @contextmanager
+def consumer(arguments: Sequence[str], log: Path) -> Iterator[Process]:
+    """``coldstart consume``; it is stopped afterwards, unless it was killed meanwhile."""
+    process = Process(["consume", "--log-level", "WARNING", *arguments], log)
+    with _ended(process):
+        yield process
+
+
+@contextmanager
 def _ended(process: Process) -> Iterator[None]:
     try:
         yield

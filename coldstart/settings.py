@@ -38,6 +38,21 @@ class Settings(BaseModel):
     redis_url: str | None = Field(
         None, description="Redis of recent behaviour and of rates; rates default to the broker, where it is Redis"
     )
+    kafka_brokers: str | None = Field(None, description="HOST:PORT,... to consume events from; none by default")
+    kafka_topic: str = Field("coldstart-events", min_length=1, description="Topic of events")
+    kafka_dead_letter_topic: str = Field(
+        "coldstart-events-dead", min_length=1, description="Topic for messages that cannot be used"
+    )
+    kafka_group: str = Field("coldstart", min_length=1, description="Consumer group")
+    kafka_session_seconds: float = Field(
+        10.0, ge=0.1, description="A consumer that is silent for so long loses its partitions to others"
+    )
+    kafka_metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Port of coldstart consume's own metrics; none by default"
+    )
+    embedded_consumer: bool = Field(
+        True, description="Consume events inside the service process, where there are brokers"
+    )
     embedded_worker: bool = Field(True, description="Encode inside the service process")
     encoder_runtime: Literal["auto", "torch", "onnx"] = Field("auto", description="torch, onnx, or what is there")
     threads: int = Field(1, ge=1, description="Threads of each encoder")

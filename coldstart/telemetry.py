@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _TTR = (0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
-CHATTY = ("alembic", "celery", "httpcore", "httpx", "kombu", "sentence_transformers", "uvicorn")
+CHATTY = ("aiokafka", "alembic", "celery", "httpcore", "httpx", "kombu", "sentence_transformers", "uvicorn")
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1000)
 
 
@@ -72,6 +72,19 @@ class Telemetry:
         )
         self.exposures = Counter(
             "coldstart_exposures", "Lists shown in experiments: logged, dropped", ["outcome"], registry=self.registry
+        )
+
+        self.kafka_messages = Counter(
+            "coldstart_kafka_messages", "Messages taken: applied, dead_lettered", ["outcome"], registry=self.registry
+        )
+        self.kafka_lag = Gauge(
+            "coldstart_kafka_lag_messages",
+            "Messages not taken yet, by partition",
+            ["partition"],
+            registry=self.registry,
+        )
+        self.kafka_paused = Gauge(
+            "coldstart_kafka_paused", "1 while the database is away and nothing is fetched", registry=self.registry
         )
 
     def listed(self, strategy: str, *, cold: int, rows: int) -> None:

@@ -8,11 +8,12 @@ import pytest
 
 from benchmarks import processes
 from benchmarks import rabbitmq as broker
+from benchmarks.kafka import Kafka, kafka_server
 from benchmarks.processes import free_port
 
 T = TypeVar("T")
 
-__all__ = ["free_port", "or_skip", "postgresql", "rabbitmq", "redis"]
+__all__ = ["free_port", "kafka", "or_skip", "postgresql", "rabbitmq", "redis"]
 
 
 def postgresql() -> AbstractContextManager[str]:
@@ -28,6 +29,11 @@ def redis() -> AbstractContextManager[str]:
 def rabbitmq() -> AbstractContextManager[str]:
     """A RabbitMQ broker; its URL."""
     return or_skip(broker.rabbitmq())
+
+
+def kafka() -> AbstractContextManager[Kafka]:
+    """A broker of Kafka's protocol."""
+    return or_skip(kafka_server())
 
 
 @contextmanager

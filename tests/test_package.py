@@ -63,7 +63,7 @@ def test_packages_carry_their_types(package: str) -> None:
 
 def test_every_import_is_declared() -> None:
     distributions = packages_distributions()
-    declared = BASE | EXTRAS["train"] | EXTRAS["postgresql"] | EXTRAS["redis"]
+    declared = BASE | EXTRAS["train"] | EXTRAS["postgresql"] | EXTRAS["redis"] | EXTRAS["kafka"]
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             for module in imported(path) - set(sys.stdlib_module_names) - set(PACKAGES):

@@ -28,9 +28,11 @@ from coldstart.telemetry import Telemetry
 from coldstart.users.state import UserState
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
 from workers.backlog import Backlog
+from workers.consuming import ConsumerThread
 from workers.drift import watch_drift
 from workers.embedded import EmbeddedWorker
 from workers.encoding import BatchEncoder
+from workers.events import EventConsumer
 from workers.ingest import Ingestor
 from workers.isolation import Lazy
 from workers.models import models_of
@@ -158,6 +160,11 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         def compare(stopping: Callable[[], bool]) -> None:
             log(reconcile(store, index, adapter_version=adapter.version, stopping=stopping))
 
+        recorder = Recorder(store, state, telemetry)
+        if settings.kafka_brokers is not None and settings.embedded_consumer:
+            consumer = ConsumerThread(EventConsumer(settings, recorder, telemetry))
+            consumer.start()
+            stack.callback(consumer.stop)
         floor = Floor(store, index, _quota(settings))
         floor.refresh()
         stack.callback(_tell, floor)
@@ -192,7 +199,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         stack.callback(following.stop)
         yield Runtime(
             settings=settings, telemetry=telemetry, store=store, behaviour=behaviour, state=state,
-            recorder=Recorder(store, state, telemetry), adapter=adapter, encoder=encoder, index=index, policy=policy,
+            recorder=recorder, adapter=adapter, encoder=encoder, index=index, policy=policy,
             recommender=recommender, experiments=experiments, arms=arms, ingestor=ingestor, backlog=backlog,
             relay=relay, worker=worker, steps=steps,
         )  # fmt: skip

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from api.cli.backup import backup, restore
+from api.cli.consume import consume
 from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.evaluate import evaluate
@@ -43,7 +44,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, serve, worker, evaluate, import_backbone, doctor, backup, restore):
+for command in (demo, serve, worker, consume, evaluate, import_backbone, doctor, backup, restore):
     app.command()(command)
 app.add_typer(train, name="train")
 app.add_typer(keys, name="keys")
