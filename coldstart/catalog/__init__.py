@@ -314,6 +314,7 @@ class ItemStore(Protocol):
         """Store events, ignoring those whose ``event_id`` is known; all or, where one is `InvalidInput`, none.
 
         A timestamp ahead of the store's clock becomes the time of the store, once: a repeated delivery changes nothing.
+        Of a user who was merged into another they count for that one, and those of before a user's erasure are ignored.
         """
         ...
 

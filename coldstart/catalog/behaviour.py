@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from coldstart.catalog import Recorded
+from coldstart.catalog.identities import Digests, attributed
 from coldstart.catalog.models import events, item_hours, items
 from coldstart.catalog.rows import check_event
 from coldstart.catalog.statements import by_bytes, chunks, insert
@@ -17,11 +18,12 @@ from coldstart.kinds import POPULAR
 HOUR_S = 3600.0
 
 
-def record_events(tx: Connection, batch: Sequence[Event], *, now: float) -> Recorded:
+def record_events(tx: Connection, batch: Sequence[Event], *, digest: Digests, now: float) -> Recorded:
     """`ItemStore.record_events`."""
-    first: dict[str, Event] = {}
     for event in batch:
         check_event(event)
+    first: dict[str, Event] = {}
+    for event in attributed(tx, batch, digest):
         first.setdefault(event.event_id, replace(event, timestamp=min(event.timestamp, now)))
     if not first:
         return Recorded()

@@ -5,6 +5,8 @@ it survives a crash of the process, of the system and a power cut, as far as the
 transaction (claim, encoded, done) commits with ``NORMAL``: it survives a crash of the process, and a power cut may undo
 the last of them, which leaves a consistent earlier state whose work is simply done again. PostgreSQL decides by its own
 ``synchronous_commit``, on by default.
+
+Errors do not quote the parameters of a statement: those are people's ids, and errors are logged.
 """
 
 import threading
@@ -114,6 +116,7 @@ def _sqlite(url: URL) -> Engine:
         raw.isolation_level = None  # the driver begins nothing by itself; `begin` below does
         _use_wal(raw)
         raw.execute("PRAGMA foreign_keys=ON")
+        raw.execute("PRAGMA secure_delete=ON")  # overwrite what is deleted: it may be about a person
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

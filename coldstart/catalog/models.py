@@ -149,6 +149,38 @@ class ExposureColumns(TypedColumns):
     places: Named[list[list[object]]] = Column(JSON)
 
 
+class UserColumns(TypedColumns):
+    """What users said of themselves; and ids that became another's, of which nothing else is kept (``merged_into``).
+
+    The other is never such an id itself: chains are made short when they are made.
+    """
+
+    user_id: Named[str] = Column(_ID, primary_key=True)
+    merged_into: Named[str | None] = Column(_ID)
+    preferences: Named[str | None] = Column(Text)
+    encoder: Named[str | None] = Column(Text)
+    liked: Named[list[str]] = Column(JSON)
+    disliked: Named[list[str]] = Column(JSON)
+    attributes: Named[dict[str, object]] = Column(JSON)
+    updated_at: Named[float] = Column(Double)
+    # Little-endian float16, of the preferences by that encoder.
+    embedding: Named[bytes | None] = Column(LargeBinary)
+
+
+class ErasureColumns(TypedColumns):
+    """Who was erased, to be recognised and not to be known: HMAC-SHA-256 of the id, by the deployment's key."""
+
+    digest: Named[str] = Column(_SHA256, primary_key=True)
+    erased_at: Named[float] = Column(Double)
+
+
+class DeploymentColumns(TypedColumns):
+    """What a deployment draws once."""
+
+    name: Named[str] = Column(_WORD, primary_key=True)
+    content: Named[bytes] = Column(LargeBinary)
+
+
 media = Table("media", metadata, MediaColumns)
 items = Table("items", metadata, ItemColumns)
 outbox = Table("outbox", metadata, OutboxColumns)
@@ -159,6 +191,9 @@ api_keys = Table("api_keys", metadata, ApiKeyColumns)
 requests = Table("requests", metadata, RequestColumns)
 experiments = Table("experiments", metadata, ExperimentColumns)
 exposures = Table("exposures", metadata, ExposureColumns)
+users = Table("users", metadata, UserColumns)
+erasures = Table("erasures", metadata, ErasureColumns)
+deployment = Table("deployment", metadata, DeploymentColumns)
 
 Index("ix_items_accepted_at", items.c.accepted_at, items.c.item_id)
 Index("ix_items_status", items.c.status, items.c.accepted_at, items.c.item_id)
@@ -168,3 +203,5 @@ Index("ix_events_user_id", events.c.user_id, events.c.timestamp)
 Index("ix_requests_expires_at", requests.c.expires_at)
 Index("ix_experiments_status", experiments.c.status)
 Index("ix_exposures_unit", exposures.c.unit)
+Index("ix_users_merged_into", users.c.merged_into)
+Index("ix_erasures_erased_at", erasures.c.erased_at)

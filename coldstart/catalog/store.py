@@ -28,6 +28,7 @@ from coldstart.catalog import (
     repeating,
     schema,
 )
+from coldstart.catalog.identities import Digests
 from coldstart.catalog.models import items, media
 from coldstart.catalog.rows import RECORDS, record
 from coldstart.catalog.statements import chunks
@@ -49,6 +50,7 @@ class SqlItemStore:
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
         self._database = schema.open_database(url)
         self._now = clock
+        self._digest = Digests.of(self._database)
 
     def accept(
         self, drafts: Sequence[Draft], *, priority: int = 0, once: Once | None = None
@@ -185,7 +187,7 @@ class SqlItemStore:
     def record_events(self, events: Sequence[Event]) -> Recorded:
         """See `ItemStore.record_events`."""
         with self._database.write(durable=True) as tx:
-            return behaviour.record_events(tx, events, now=self._now())
+            return behaviour.record_events(tx, events, digest=self._digest, now=self._now())
 
     def recent_events(self, user_id: ExternalId, *, limit: int, without: Collection[str] = ()) -> list[Event]:
         """See `ItemStore.recent_events`."""

@@ -41,6 +41,24 @@ def test_an_exception_rolls_back(database: Database) -> None:
         assert tx.execute(text("SELECT count(*) FROM sqlite_master")).scalar_one() == 0
 
 
+def test_errors_do_not_quote_what_a_statement_was_about(database: Database) -> None:
+    with pytest.raises(IntegrityError) as caught, database.write() as tx:
+        tx.execute(text("CREATE TABLE t (who PRIMARY KEY)"))
+        for _ in range(2):
+            tx.execute(text("INSERT INTO t VALUES (:who)"), {"who": "somebody"})
+    assert "t.who" in str(caught.value) and "somebody" not in str(caught.value)
+
+
+def test_what_is_deleted_is_overwritten(database: Database, path: Path) -> None:
+    with database.write() as tx:
+        tx.execute(text("CREATE TABLE t (a)"))
+        tx.execute(text("INSERT INTO t VALUES ('a-secret')"))
+    with database.write() as tx:
+        tx.execute(text("DELETE FROM t"))
+    database.close()
+    assert b"a-secret" not in path.read_bytes()
+
+
 def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
     with database.write() as writer:
         writer.execute(text("CREATE TABLE t (a)"))
