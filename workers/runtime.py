@@ -1,7 +1,7 @@
 """Everything a running process holds, opened in order and closed in reverse."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from adapters.serving import ServedAdapter
 from coldstart.bulkhead import Bulkhead
 from coldstart.catalog import ItemStore, Stage, Status, open_item_store
 from coldstart.catalog.experiments import ExperimentStore
+from coldstart.catalog.users import UserStore
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
 from coldstart.entities import ExternalId
@@ -25,6 +26,8 @@ from coldstart.recommend.newcomers import Quota
 from coldstart.recommend.policy import Policy
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
+from coldstart.users.erasure import Erased, Place, erase
+from coldstart.users.readers import Readers
 from coldstart.users.state import UserState
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
 from workers.backlog import Backlog
@@ -35,7 +38,7 @@ from workers.encoding import BatchEncoder
 from workers.events import EventConsumer
 from workers.ingest import Ingestor
 from workers.isolation import Lazy
-from workers.models import models_of
+from workers.models import Models, models_of
 from workers.periodic import Periodic
 from workers.pictures import PictureReader
 from workers.reconcile import bury, log, reconcile
@@ -60,9 +63,13 @@ class Runtime:
     settings: Settings
     telemetry: Telemetry
     store: ItemStore
+    users: UserStore
+    readers: Readers
+    places: Mapping[str, Place]
     behaviour: Behaviour
     state: UserState
     recorder: Recorder
+    models: Models
     adapter: ServedAdapter
     encoder: BatchEncoder
     index: VectorIndex
@@ -103,6 +110,12 @@ class Runtime:
         self.wake_index()
         self.wake()
         return seeded
+
+    def erase(self, user_id: ExternalId) -> Erased:
+        """Erase every trace of a person (`coldstart.users.erasure.erase`), and look afterwards."""
+        erased = erase(user_id, self.users, self.places)
+        self.readers.look()
+        return erased
 
     def warm_up(self) -> None:
         """Encode, adapt and query once, whatever that loads; raises what would keep a request from being answered."""
@@ -156,6 +169,10 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         bulkhead = _bulkhead(settings)
         state = open_state(stack, settings, log_of(store, bulkhead))
         behaviour = LiveBehaviour(state, store, bulkhead)
+        users = UserStore(settings.catalog_url)
+        stack.callback(users.close)
+        # Half as long: where the store hangs, what is asked for next may be had without it.
+        readers = Readers(users, encoder=adapter.text_fingerprint, bulkhead=_bulkhead(settings, share=0.5))
 
         def compare(stopping: Callable[[], bool]) -> None:
             log(reconcile(store, index, adapter_version=adapter.version, stopping=stopping))
@@ -180,6 +197,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             index=index,
             users=adapter,
             store=behaviour,
+            reader_of=readers.reader_of,
             encode_preferences=models.embed_sentence,
             trained_clicks=adapter.clicks_by_item,
             adapter_version=adapter.version,
@@ -198,8 +216,9 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         following.start()
         stack.callback(following.stop)
         yield Runtime(
-            settings=settings, telemetry=telemetry, store=store, behaviour=behaviour, state=state,
-            recorder=recorder, adapter=adapter, encoder=encoder, index=index, policy=policy,
+            settings=settings, telemetry=telemetry, store=store, users=users, readers=readers, places={},
+            behaviour=behaviour, state=state, recorder=recorder, models=models, adapter=adapter, encoder=encoder,
+            index=index, policy=policy,
             recommender=recommender, experiments=experiments, arms=arms, ingestor=ingestor, backlog=backlog,
             relay=relay, worker=worker, steps=steps,
         )  # fmt: skip
@@ -262,12 +281,12 @@ def _open_store(stack: ExitStack, settings: Settings) -> ItemStore:
     return store
 
 
-def _bulkhead(settings: Settings) -> Bulkhead | None:
+def _bulkhead(settings: Settings, *, share: float = 1.0) -> Bulkhead | None:
     """Between recommendations and their store: over a network, not at any price in time."""
     if settings.embeds_catalog:
         return None
     threads = READ_THREADS + 1  # and the one request at a time that brings a sentence
-    return Bulkhead("database", threads=threads, deadline_s=settings.read_deadline_seconds)
+    return Bulkhead("database", threads=threads, deadline_s=share * settings.read_deadline_seconds)
 
 
 def _recover(settings: Settings, store: ItemStore, indexes: IndexStore, index: VectorIndex, version: str) -> None:

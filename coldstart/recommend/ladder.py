@@ -24,6 +24,7 @@ from coldstart.recommend.request import RecommendationList, Request
 from coldstart.recommend.shelf import ShelfKeeper
 from coldstart.telemetry import Telemetry
 from coldstart.users import UserSpace
+from coldstart.users.profile import Reader
 from coldstart.users.state import STATE_EVENTS
 from coldstart.users.weighing import weigh
 from coldstart.vectors import Vector, require_finite
@@ -43,6 +44,7 @@ class Evidence:
 
     where: Filter
     query: Vector | None = None
+    reader: Reader | None = None
     clicked: dict[ExternalId, Vector] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -70,6 +72,8 @@ class Recommender:
         Clicks of each warm item in training.
     floor : Floor
         Which new items are owed a place.
+    reader_of : callable
+        Whom an id stands for and what they said (`coldstart.users.readers`); by default, nobody said anything.
     policy : Policy
         How lists are put together for requests that do not say.
     half_life_s : float
@@ -89,12 +93,13 @@ class Recommender:
         adapter_version: str,
         telemetry: Telemetry,
         floor: Floor,
+        reader_of: Callable[[ExternalId], Reader] = Reader,
         policy: Policy | None = None,
         half_life_s: float = HALF_LIFE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._index, self._users, self._store = index, users, store
-        self._encode_preferences = encode_preferences
+        self._reader_of, self._encode_preferences = reader_of, encode_preferences
         self._adapter_version, self._telemetry = adapter_version, telemetry
         self._keeper = ShelfKeeper(store, index, trained_clicks)
         self._floor, self._policy, self._half_life_s, self._clock = floor, policy or Policy(), half_life_s, clock
@@ -134,7 +139,8 @@ class Recommender:
         else:
             require_finite(evidence.query, "query vector")
             query = evidence.query if policy.adapter else self._users.without_adapter(evidence.query)
-            ranker = self._users.ranker(request.user_id) if request.user_id is not None and policy.ranker else None
+            trained = _trained(evidence)
+            ranker = self._users.ranker(trained) if trained is not None and policy.ranker else None
             search = Search(request.limit, evidence.where, _unwanted(request, evidence), request.boosts)
             placed = make_list(self._index, query, search, policy, ranker=ranker, rng=rng)
             reason = " and ".join(evidence.reasons)
@@ -198,7 +204,11 @@ class Recommender:
         ]
 
     def _weigh(self, request: Request, evidence: Evidence, policy: Policy) -> None:
-        known = self._history(request, evidence)
+        if request.user_id is not None:
+            evidence.reader = self._reader_of(request.user_id)
+            evidence.degraded |= evidence.reader.degraded
+            evidence.seen.extend([*evidence.reader.profile.liked, *evidence.reader.profile.disliked])
+        known = self._history(evidence)
         clicked, weights = self._clicks(request, evidence)
         queries = []
         if clicked:
@@ -206,53 +216,71 @@ class Recommender:
             queries.append(folded if known is None else self._users.blend(known, folded, float(weights.sum())))
         elif known is not None:
             queries.append(known)
-        if policy.adapter and request.preferences and request.preferences.strip():
-            try:
-                queries.append(self._users.query_from_text(self._encode_preferences(request.preferences)))
+        try:
+            if policy.adapter and (embedding := self._sentence(request, evidence)) is not None:
+                queries.append(self._users.query_from_text(embedding))
                 evidence.used.append("preferences")
                 evidence.reasons.append("matches the sentence")
-            except Unavailable as error:
-                _log.warning("preferences not used", extra={"error": str(error)})
-                evidence.degraded = True
+        except Unavailable as error:
+            _log.warning("preferences not used", extra={"error": str(error)})
+            evidence.degraded = True
         if queries:
             evidence.query = queries[0] if len(queries) == 1 else combine(queries)
 
-    def _history(self, request: Request, evidence: Evidence) -> Vector | None:
-        if request.user_id is None:
-            return None
-        known = self._users.user_vector(request.user_id)
-        if known is not None:
-            evidence.seen.extend(self._users.seen(request.user_id))
+    def _history(self, evidence: Evidence) -> Vector | None:
+        trained = _trained(evidence)
+        known = None if trained is None else self._users.user_vector(trained)
+        if trained is not None and known is not None:
+            evidence.seen.extend(self._users.seen(trained))
             evidence.used.append("history")
             evidence.reasons.append("fits the user's history")
         return known
 
     def _clicks(self, request: Request, evidence: Evidence) -> tuple[list[Vector], Vector]:
-        """Served vectors and weights of the clicked items: those of the request, then those of events, newest first."""
-        events = self._events(request, evidence)
+        """Served vectors and weights of the clicked items: those of the request, then those of events, newest first.
+
+        Below them those that the user likes, each as a click. What they dislike is not shown and moves nothing: nothing
+        here was measured by which to subtract it.
+        """
+        events = self._events(evidence)
         evidence.seen.extend(event.item_id for event in events if kind_of(event.kind).met)
         weights = dict.fromkeys(request.clicked, 1.0)
         recent = weigh(events, now=self._clock(), half_life_s=self._half_life_s, most=RECENT_EVENTS)
         for item_id, weight in recent.items():
             weights[item_id] = max(weight, weights.get(item_id, 0.0))
+        clicked = list(weights)
+        liked = (
+            [] if evidence.reader is None else [each for each in evidence.reader.profile.liked if each not in weights]
+        )
+        weights |= dict.fromkeys(liked, 1.0)
         points = self._index.fetch(list(weights)) if weights else {}
         evidence.ignored = tuple(item_id for item_id in distinct(request.clicked) if item_id not in points)
         told = [item_id for item_id in weights if item_id in points]
         evidence.clicked = {item_id: points[item_id].vector for item_id in told}
-        if told:
-            evidence.used.append("clicks")
-            evidence.reasons.append(f"is close to {_clicks(len(told), 'recent ')}")
+        for name, group, kind in (("clicks", clicked, "recent click"), ("likes", liked, "liked item")):
+            if number := sum(item_id in points for item_id in group):
+                evidence.used.append(name)
+                evidence.reasons.append(f"is close to {_count(number, kind)}")
         return [points[item_id].vector for item_id in told], np.array([weights[each] for each in told], np.float32)
 
-    def _events(self, request: Request, evidence: Evidence) -> list[Event]:
-        if request.user_id is None:
+    def _events(self, evidence: Evidence) -> list[Event]:
+        if evidence.reader is None:
             return []
         try:
-            return self._store.recent_events(request.user_id, limit=MET_EVENTS)
+            return self._store.recent_events(evidence.reader.user_id, limit=MET_EVENTS)
         except Unavailable as error:
             _log.warning("recent events not used", extra={"error": str(error)})
             evidence.degraded = True
             return []
+
+    def _sentence(self, request: Request, evidence: Evidence) -> Vector | None:
+        """The embedding of the request's sentence or else of the user's, which is kept; `Unavailable` where none is."""
+        if request.preferences and request.preferences.strip():
+            return self._encode_preferences(request.preferences)
+        said = None if evidence.reader is None else evidence.reader.profile
+        if said is None or said.preferences is None:
+            return None
+        return self._encode_preferences(said.preferences) if said.embedding is None else said.embedding
 
     def _from_shelf(self, request: Request, evidence: Evidence) -> list[Recommendation]:
         """The shelf's items that qualify."""
@@ -265,7 +293,10 @@ class Recommender:
             if hit.item_id not in unwanted and all(condition.holds(hit.payload) for condition in conditions)
         ]
         return [
-            _row(hit, f"popular: {_clicks(clicks)}" if (clicks := shelf.clicks.get(hit.item_id, 0)) else "just arrived")
+            _row(
+                hit,
+                f"popular: {_count(times, 'click')}" if (times := shelf.clicks.get(hit.item_id, 0)) else "just arrived",
+            )
             for hit in hits[: request.limit]
         ]
 
@@ -286,8 +317,14 @@ def _unwanted(request: Request, evidence: Evidence) -> list[ExternalId]:
     return distinct([*evidence.seen, *request.clicked, *request.exclude])
 
 
-def _clicks(number: int, kind: str = "") -> str:
-    return f"{number} {kind}click{'s' * (number != 1)}"
+def _trained(evidence: Evidence) -> ExternalId | None:
+    """As whom the backbone may know the reader; it knows nobody who was erased."""
+    reader = evidence.reader
+    return None if reader is None or reader.erased else reader.user_id
+
+
+def _count(number: int, kind: str) -> str:
+    return f"{number} {kind}{'s' * (number != 1)}"
 
 
 def _where(request: Request, policy: Policy, now: float) -> Filter:

@@ -46,7 +46,8 @@ def items(url: str, users: UserStore) -> Iterator[ItemStore]:
 
 
 def click(items: ItemStore, user_id: str, *item_ids: str, at: float = NOW) -> int:
-    return items.record_events([Event(f"{user_id}-{item_id}-{at}", user_id, item_id, at) for item_id in item_ids])
+    events = [Event(f"{user_id}-{item_id}-{at}", user_id, item_id, at) for item_id in item_ids]
+    return len(items.record_events(events).new)
 
 
 def clicked(items: ItemStore, user_id: str) -> set[str]:

@@ -1,6 +1,8 @@
 """Each rung of the ladder answers with what its evidence says, and says which rung it was."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from coldstart.recommend import Recommender, Request
 from coldstart.recommend.policy import Policy
 from coldstart.telemetry import Telemetry
 from coldstart.users import Ranker
+from coldstart.users.profile import Profile, Reader
 from coldstart.vectors import Vector
-from tests.coldstart.recommend.toy import CLICKS, TEA, ToyUsers, click, ids, make, stock
+from tests.coldstart.recommend.toy import CLICKS, TEA, ToyUsers, click, embed, ids, make, stock
 
 
 def test_a_known_user_gets_warm_and_cold_items_of_their_taste_without_what_they_have_met(shop: Recommender) -> None:
@@ -214,6 +217,82 @@ def test_the_shelf_is_made_once_in_a_while(store: ItemStore, index: ExactIndex) 
     assert keeper.shelf() is first
     now[0] = KEEP_S
     assert "assam" not in [hit.item_id for hit in keeper.shelf().hits]
+
+
+def said(**what: Any) -> Callable[[ExternalId], Reader]:
+    """Everybody says this of themselves."""
+    return lambda user_id: Reader(user_id, Profile(**what))
+
+
+def test_liked_items_count_like_clicks_and_are_not_shown_again(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    shop = make(store, index, reader_of=said(liked=("ristretto", "no-such-item")))
+    answer = shop.recommend(Request(user_id="bob", limit=2))
+    assert (ids(answer), answer.strategy, answer.ignored) == (["lungo", "new-coffee"], "likes", ())
+    assert answer.rows[0].reason == "is close to 1 liked item"
+    click(store, "bob", "assam", "ristretto", now=time.time)
+    answer = shop.recommend(Request(user_id="bob", limit=6))
+    assert answer.strategy == "clicks" and not {"ristretto", "assam"} & set(ids(answer))
+    shop = make(store, index, reader_of=said(liked=("lungo",)))
+    answer = shop.recommend(Request(user_id="ann", limit=1))
+    assert (ids(answer), answer.strategy) == (["ristretto"], "history+likes")
+    assert answer.rows[0].reason == "fits the user's history and is close to 1 liked item"
+
+
+@pytest.mark.parametrize("user_id", ["ann", "nobody"])
+def test_disliked_items_are_not_shown_and_move_nobody(store: ItemStore, index: ExactIndex, user_id: str) -> None:
+    stock(store, index)
+    before = make(store, index).recommend(Request(user_id=user_id, limit=6))
+    after = make(store, index, reader_of=said(disliked=("lungo",))).recommend(Request(user_id=user_id, limit=6))
+    assert after.rows == [row for row in before.rows if row.item_id != "lungo"]
+    assert after.strategy == before.strategy
+
+
+def test_a_stored_sentence_is_a_query_that_nobody_encodes_again(store: ItemStore, index: ExactIndex) -> None:
+    encoded: list[str] = []
+    stock(store, index)
+    coffee = said(preferences="coffee", embedding=embed("coffee"))
+    shop = make(store, index, reader_of=coffee, encode_preferences=lambda words: encoded.append(words) or embed(words))
+    answer = shop.recommend(Request(user_id="bob", limit=1))
+    assert (ids(answer), answer.strategy, encoded) == (["ristretto"], "preferences", [])
+    # What the request says takes its place.
+    assert ids(shop.recommend(Request(user_id="bob", preferences="tea", limit=1))) == ["assam"]
+    assert encoded == ["tea"]
+
+
+def test_a_stored_sentence_without_an_embedding_is_encoded(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    answer = make(store, index, reader_of=said(preferences="coffee")).recommend(Request(user_id="bob", limit=1))
+    assert (ids(answer), answer.strategy) == (["ristretto"], "preferences")
+
+
+def test_an_alias_gets_the_list_of_the_account(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    shop = make(store, index, users=RankedUsers(), reader_of=lambda _: Reader("ann"))
+    click(store, "ann", "lungo", now=time.time)
+    answer = shop.recommend(Request(user_id="ann-before-login", limit=6))
+    assert answer.strategy == "history+clicks+ranked"
+    assert not {"assam", "lungo"} & set(ids(answer))
+
+
+def test_of_somebody_erased_the_backbone_is_not_asked(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    shop = make(store, index, users=RankedUsers(), reader_of=lambda _: Reader("ann", erased=True))
+    answer = shop.recommend(Request(user_id="ann", limit=2))
+    assert (ids(answer), answer.strategy) == (["assam", "lungo"], "popular")
+    click(store, "ann", "lungo", now=time.time)
+    answer = shop.recommend(Request(user_id="ann", limit=1))
+    assert (ids(answer), answer.strategy) == (["ristretto"], "clicks")
+
+
+def test_a_reader_of_whom_the_store_tells_nothing_gets_a_degraded_list(store: ItemStore, index: ExactIndex) -> None:
+    stock(store, index)
+    asked = Away(store)
+    shop = make(asked, index, reader_of=lambda user_id: Reader(user_id, degraded=True))  # type: ignore[arg-type]
+    shop.recommend(Request())  # makes the shelf
+    asked.away = True
+    answer = shop.recommend(Request(user_id="ann", limit=1))
+    assert (ids(answer), answer.strategy, answer.degraded) == (["darjeeling"], "history", True)
 
 
 def test_lists_are_counted_by_strategy(store: ItemStore, index: ExactIndex) -> None:

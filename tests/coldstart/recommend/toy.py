@@ -82,8 +82,9 @@ def stock(store: ItemStore, index: VectorIndex) -> None:
 def make(store: ItemStore, index: VectorIndex, **changes: object) -> Recommender:
     """The shop's recommender. Its floor owes nothing before it is refreshed."""
     parts = {
-        "index": index, "users": ToyUsers(), "store": store, "encode_preferences": embed, "trained_clicks": CLICKS,
-        "adapter_version": "toy", "telemetry": Telemetry(), "floor": Floor(store, index, Quota()),
+        "index": index, "users": ToyUsers(), "store": store, "encode_preferences": embed,
+        "trained_clicks": CLICKS, "adapter_version": "toy", "telemetry": Telemetry(),
+        "floor": Floor(store, index, Quota()),
     }  # fmt: skip
     return Recommender(**(parts | changes))  # type: ignore[arg-type]
 
