@@ -103,6 +103,15 @@ def test_nothing_in_the_packages_can_unpickle_or_run_code_of_a_model(package: st
             assert name not in ("eval", "exec", "torch.jit.load", "torch.package.PackageImporter"), place
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_log_line_is_about_a_user(package: str) -> None:
+    """Who was erased would go on being told there."""
+    for path in (ROOT / package).rglob("*.py"):
+        for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):
+            if ast.unparse(call.func).startswith("_log."):
+                assert "user" not in ast.unparse(call), f"{path.relative_to(ROOT)}:{call.lineno}: {ast.unparse(call)}"
+
+
 def test_constraints_pin_everything_exactly() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]

@@ -46,5 +46,6 @@ _modules = sorted(path.name for path in STATIC.glob("*.js"))
 async def page(request: Request) -> HTMLResponse:
     """The page itself: everybody gets it. What it shows is fetched by its modules, with a key where one is needed."""
     state = request.app.state
-    context = {"modules": _modules, "users": state.sample_users if state.guard.is_open else []}
+    users = [each for each in state.sample_users if not state.service.runtime.readers.is_erased(each)]
+    context = {"modules": _modules, "users": users if state.guard.is_open else []}
     return _templates.TemplateResponse(request, "index.html", context, headers=HEADERS)

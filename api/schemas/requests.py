@@ -44,6 +44,8 @@ Attribute = Annotated[
     ),
 ]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+Attributes = Annotated[dict[Name, Attribute], at_most(MAX_ATTRIBUTES), Field(max_length=MAX_ATTRIBUTES)]
+Seconds = Annotated[float, Field(ge=0, le=1e11), _takes("Unix seconds, such as 1764000000")]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Length of the list")]
 
 
@@ -64,9 +66,7 @@ class ItemBody(Body):
     title: Title
     text: str = Field("", max_length=100_000, description="Of a long text the first 256 tokens or so are looked at")
     image: str | None = Field(default=None, description="A picture: `data:image/...;base64,...` or an http(s) address")
-    attributes: Annotated[dict[Name, Attribute], at_most(MAX_ATTRIBUTES)] = Field(
-        {}, max_length=MAX_ATTRIBUTES, description="To filter by, and to encode"
-    )
+    attributes: Attributes = Field({}, description="To filter by, and to encode")
     source_version: int | None = Field(
         default=None,
         ge=0,
