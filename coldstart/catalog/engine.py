@@ -11,7 +11,7 @@ Errors do not quote the parameters of a statement: those are people's ids, and e
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY, OperationalError
 from sqlite3 import Connection as SqliteConnection
@@ -25,6 +25,7 @@ from coldstart.errors import ColdstartError, InvalidInput, MissingExtra, Unavail
 _SYNCHRONOUS = "coldstart_synchronous"
 # Together more than a service has threads: while the database hangs each of those may hold a connection.
 _OVERFLOW, _POOL_PATIENCE_S = 40, 2.0
+_READERS_PATIENCE_MS = 1000
 _WAL_PATIENCE_S = 5.0  # as long as a write waits for another process's
 
 
@@ -57,6 +58,19 @@ class Database:
         options = {_SYNCHRONOUS: "FULL" if durable else "NORMAL"}
         with self._writers, self._connect().execution_options(**options) as connection, connection.begin():
             yield connection
+
+    def clear_log(self) -> None:
+        """Let go of what SQLite's log still says of rows that are gone; a reader in the way leaves that for later.
+
+        PostgreSQL's log and dead rows are its own affair (`VACUUM`, checkpoints).
+        """
+        if self.is_sqlite:
+            with self._writers, closing(self.engine.raw_connection()) as raw:
+                cursor = raw.cursor()
+                [before_ms] = cursor.execute("PRAGMA busy_timeout").fetchone()
+                cursor.execute(f"PRAGMA busy_timeout={_READERS_PATIENCE_MS}")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                cursor.execute(f"PRAGMA busy_timeout={before_ms}")
 
     def close(self) -> None:
         """Close the pooled connections."""

@@ -156,10 +156,12 @@ class UserStore:
         merged = users.c.merged_into == user_ids[0]
         with self._database.write(durable=True) as tx:
             identities.lock(tx, alone=True)
-            return sum(
+            names = sum(
                 tx.execute(delete(users).where(merged, users.c.user_id.in_(part))).rowcount
                 for part in chunks(user_ids[1:])
             )
+        self._database.clear_log()
+        return names
 
     def traces(self, user_ids: Sequence[ExternalId]) -> dict[str, int]:
         """How much of each kind the database holds under these ids."""
