@@ -225,7 +225,7 @@ def end_on_sigterm() -> None:
 
 
 class PostgreSQL:
-    """A running cluster; ``socket`` is the unix socket that it listens on, and on nothing else."""
+    """A running cluster; ``socket`` is the unix socket that it listens on, and on nothing else, ``log`` its output."""
 
     def __init__(self, folder: Path, *, sync: bool) -> None:
         binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
@@ -236,7 +236,7 @@ class PostgreSQL:
         self._become = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         if self._become:
             shutil.chown(folder, "postgres")
-        self.socket = folder / ".s.PGSQL.5432"
+        self.socket, self.log = folder / ".s.PGSQL.5432", folder / "output"
         self.url = f"postgresql://postgres@/postgres?host={folder}"
         self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions")
         socket_only = f"-c listen_addresses='' -c unix_socket_directories='{folder}'"
@@ -253,12 +253,12 @@ class PostgreSQL:
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._become, str(self._binaries / program), "--pgdata", str(self._folder / "data"), *arguments]
-        with (self._folder / "output").open("a") as output:  # a pipe would stay open as long as the server runs
+        with self.log.open("a") as output:  # a pipe would stay open as long as the server runs
             done = subprocess.run(
                 command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
             )
         if done.returncode != 0:
-            raise RuntimeError(f"{program} failed:\n{(self._folder / 'output').read_text()}")
+            raise RuntimeError(f"{program} failed:\n{self.log.read_text()}")
 
 
 @contextmanager

@@ -45,7 +45,6 @@ Attribute = Annotated[
 ]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Attributes = Annotated[dict[Name, Attribute], at_most(MAX_ATTRIBUTES), Field(max_length=MAX_ATTRIBUTES)]
-Seconds = Annotated[float, Field(ge=0, le=1e11), _takes("Unix seconds, such as 1764000000")]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Length of the list")]
 
 
