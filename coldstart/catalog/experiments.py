@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from coldstart.catalog import schema
+from coldstart.catalog.identities import Digests, Names
 from coldstart.catalog.models import events, experiments, exposures
 from coldstart.catalog.statements import chunks
 from coldstart.catalog.statements import insert as insert_or
@@ -35,6 +36,7 @@ class ExperimentStore:
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
         self._database = schema.open_database(url)
         self._now = clock
+        self._digest = Digests.of(self._database)
 
     def create(self, draft: Experiment) -> Experiment:
         """Keep a draft; `Conflict` where there is an experiment of this id."""
@@ -77,9 +79,11 @@ class ExperimentStore:
             return sorted(_running(tx), key=lambda each: (each.layer, each.experiment_id))
 
     def log(self, batch: Sequence[Exposure]) -> None:
-        """Keep what was shown; an exposure that was kept before changes nothing."""
+        """Keep what was shown, but not to units that were erased since; one that was kept before changes nothing."""
         with self._database.write() as tx:
-            for part in chunks(sorted(batch, key=lambda each: (each.experiment_id, each.exposure_id))):
+            names = Names.of(tx, {each.unit for each in batch}, self._digest)
+            kept = [each for each in batch if not names.is_erased(each.unit, each.at)]
+            for part in chunks(sorted(kept, key=lambda each: (each.experiment_id, each.exposure_id))):
                 put = insert_or(tx, exposures).on_conflict_do_nothing()
                 tx.execute(put, [_row(each) for each in part])
 
@@ -87,11 +91,6 @@ class ExperimentStore:
         """What was logged of an experiment, oldest first."""
         with self._database.read() as tx:
             return _exposures(tx, experiment_id)
-
-    def forget(self, units: Sequence[ExternalId]) -> int:
-        """Delete what units were shown; returns how many lists that were."""
-        with self._database.write(durable=True) as tx:
-            return drop_exposures(tx, units)
 
     def report(self, experiment_id: ExternalId, *, most: int | None = None) -> Report:
         """The experiment's report as of now.
@@ -131,11 +130,6 @@ class ExperimentStore:
             if not self._database.is_sqlite:  # whose writers are alone already
                 tx.execute(text("LOCK TABLE experiments IN SHARE ROW EXCLUSIVE MODE"))
             yield tx
-
-
-def drop_exposures(tx: Connection, units: Sequence[ExternalId]) -> int:
-    """`ExperimentStore.forget` inside a transaction, for whoever erases more of them."""
-    return sum(tx.execute(delete(exposures).where(exposures.c.unit.in_(part))).rowcount for part in chunks(units))
 
 
 def _found(tx: Connection, experiment_id: ExternalId) -> Experiment | None:

@@ -6,8 +6,8 @@ So nothing of a user can appear behind the back of a transaction that moves or r
 
 import hmac
 import secrets
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from sqlalchemy import Connection, select, text
@@ -78,20 +78,34 @@ def erased(tx: Connection, digests: Sequence[str]) -> dict[str, float]:
     }
 
 
-def attributed(tx: Connection, batch: Sequence[Event], digest: Digests) -> list[Event]:
-    """The events under the ids of the accounts they count for, without those that an erasure came after.
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What some ids stand for, for the rest of the transaction."""
 
-    A stream may deliver again what it delivered before the erasure. Takes the lock.
-    """
-    lock(tx, alone=False)
-    user_ids = {event.user_id for event in batch}
-    digests = {user_id: digest(user_id) for user_id in user_ids}
-    gone = erased(tx, sorted(digests.values()))
-    account = accounts(tx, user_ids)
+    accounts: Mapping[ExternalId, ExternalId]
+    erased_at: Mapping[ExternalId, float]
+
+    @classmethod
+    def of(cls, tx: Connection, user_ids: Iterable[ExternalId], digest: Digests) -> "Names":
+        """Take the lock, and look."""
+        lock(tx, alone=False)
+        digests = {user_id: digest(user_id) for user_id in user_ids}
+        gone = erased(tx, sorted(digests.values()))
+        erased_at = {user_id: gone[mine] for user_id, mine in digests.items() if mine in gone}
+        return cls(accounts(tx, digests), erased_at)
+
+    def is_erased(self, user_id: ExternalId, at: float) -> bool:
+        """Whether what happened then is to be forgotten: streams deliver again, and logs are written late."""
+        return at <= self.erased_at.get(user_id, float("-inf"))
+
+
+def attributed(tx: Connection, batch: Sequence[Event], digest: Digests) -> list[Event]:
+    """The events under the ids of the accounts they count for, without those that an erasure came after."""
+    names = Names.of(tx, {event.user_id for event in batch}, digest)
     return [
-        replace(event, user_id=account.get(event.user_id, event.user_id))
+        replace(event, user_id=names.accounts.get(event.user_id, event.user_id))
         for event in batch
-        if event.timestamp > gone.get(digests[event.user_id], float("-inf"))
+        if not names.is_erased(event.user_id, event.timestamp)
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, update
 
-from coldstart.catalog.models import events, users
+from coldstart.catalog.models import events, exposures, users
 from coldstart.catalog.rows import check_text, from_blob, to_blob
 from coldstart.catalog.statements import chunks, insert
 from coldstart.entities import ExternalId
@@ -63,7 +63,10 @@ def write_profile(tx: Connection, user_id: ExternalId, profile: Profile, *, now:
 
 
 def merge(tx: Connection, source: ExternalId, account: ExternalId, *, now: float) -> int:
-    """Move what there is of the source to the account, and leave its name; returns the number of events."""
+    """Move profile and events of the source to the account, and leave its name; returns the number of events.
+
+    What experiments showed it stays under its name: chance gave its arms to that.
+    """
     rows = tx.execute(select(users).where(users.c.user_id.in_([source, account]))).all()
     profiles = {row.user_id: read_profile(row) for row in rows}
     if source in profiles:
@@ -75,6 +78,10 @@ def merge(tx: Connection, source: ExternalId, account: ExternalId, *, now: float
     return tx.execute(update(events).where(events.c.user_id == source).values(user_id=account)).rowcount
 
 
-def drop_events(tx: Connection, user_ids: Sequence[ExternalId]) -> int:
-    """Remove the events of these users; returns how many there were."""
-    return sum(tx.execute(delete(events).where(events.c.user_id.in_(part))).rowcount for part in chunks(user_ids))
+def drop_behaviour(tx: Connection, user_ids: Sequence[ExternalId]) -> dict[str, int]:
+    """Remove what these users did and what experiments showed them; returns how much of each there was."""
+    gone = {"events": 0, "exposures": 0}
+    for part in chunks(user_ids):
+        gone["events"] += tx.execute(delete(events).where(events.c.user_id.in_(part))).rowcount
+        gone["exposures"] += tx.execute(delete(exposures).where(exposures.c.unit.in_(part))).rowcount
+    return gone

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, literal, or_, select
 
 from coldstart.catalog import identities, schema
-from coldstart.catalog.models import erasures, events, users
-from coldstart.catalog.profiles import check_profile, drop_events, merge, read_profile, write_profile
+from coldstart.catalog.models import erasures, events, exposures, users
+from coldstart.catalog.profiles import check_profile, drop_behaviour, merge, read_profile, write_profile
 from coldstart.catalog.statements import chunks
 from coldstart.entities import ExternalId
 from coldstart.errors import Conflict, InvalidInput
@@ -149,7 +149,7 @@ class UserStore:
             user_ids = (user_id, *names)
             identities.remember(tx, [self.digest(each) for each in user_ids], now=self._now())
             gone = delete(users).where(users.c.user_id == user_id)
-            return Forgotten(user_ids, {"profiles": tx.execute(gone).rowcount, "events": drop_events(tx, user_ids)})
+            return Forgotten(user_ids, {"profiles": tx.execute(gone).rowcount, **drop_behaviour(tx, user_ids)})
 
     def forget_names(self, user_ids: Sequence[ExternalId]) -> int:
         """Remove the ids that were merged into the first of these; returns how many there were."""
@@ -165,13 +165,14 @@ class UserStore:
 
     def traces(self, user_ids: Sequence[ExternalId]) -> dict[str, int]:
         """How much of each kind the database holds under these ids."""
-        found = {"profiles": 0, "events": 0, "names": 0}
+        found = dict.fromkeys(("profiles", "events", "exposures", "names"), 0)
         with self._database.read() as tx:
             for part in chunks(user_ids):
                 own, merged = users.c.user_id.in_(part), users.c.merged_into.is_not(None)
                 for name, table, mine in (
                     ("profiles", users, own & ~merged),
                     ("events", events, events.c.user_id.in_(part)),
+                    ("exposures", exposures, exposures.c.unit.in_(part)),
                     ("names", users, or_(own & merged, users.c.merged_into.in_(part))),
                 ):
                     found[name] += tx.scalar(select(func.count()).select_from(table).where(mine)) or 0

@@ -158,8 +158,8 @@ def test_an_erasure_takes_everything_and_looks_again(http: httpx.Client, service
     answer = http.delete("/users/erased")
     assert answer.status_code == 200 and answer.json() == {
         "user_id": "erased",
-        "erased": {"profiles": 1, "events": 2, "names": 1},
-        "left": {"profiles": 0, "events": 0, "names": 0},
+        "erased": {"profiles": 1, "events": 2, "exposures": 0, "names": 1},
+        "left": {"profiles": 0, "events": 0, "exposures": 0, "names": 0},
     }
     for name in ("erased", "erased-anon"):
         assert http.get(f"/users/{name}").status_code == 404

@@ -9,6 +9,7 @@ import pytest
 
 from coldstart.catalog import ItemStore, open_item_store
 from coldstart.catalog.experiments import ExperimentStore
+from coldstart.catalog.users import UserStore
 from coldstart.entities import Event
 from coldstart.errors import Conflict, NotFound
 from coldstart.experiments.design import Arm, Buckets, Guardrail, Metric, Pipeline, Status
@@ -177,10 +178,18 @@ def test_a_report_of_too_many_lists_is_left_to_the_command_line(
         store.report("toy", most=100)
 
 
-def test_a_forgotten_unit_leaves_no_list(store: ExperimentStore, run: Callable[..., None]) -> None:
+def test_what_somebody_erased_was_shown_is_gone_and_is_not_logged_late(
+    store: ExperimentStore, run: Callable[..., None], times: list[float], url: str
+) -> None:
     run()
-    unit = store.exposures("toy")[0].unit
-    lists = sum(each.unit == unit for each in store.exposures("toy"))
-    assert store.forget([unit, "nobody"]) == lists > 0
-    assert all(each.unit != unit for each in store.exposures("toy"))
-    assert store.forget([unit]) == 0
+    times.append(BEGIN + 100 * DAY)
+    everything = store.exposures("toy")
+    unit = everything[0].unit
+    lists = [each for each in everything if each.unit == unit]
+    users = UserStore(url, clock=lambda: times[-1])
+    assert users.traces([unit])["exposures"] == len(lists)
+    assert users.forget(unit).erased["exposures"] == len(lists) > 0
+    store.log([replace(each, exposure_id=f"late-{each.exposure_id}") for each in lists])
+    assert store.exposures("toy") == [each for each in everything if each.unit != unit]
+    assert users.traces([unit])["exposures"] == 0
+    users.close()

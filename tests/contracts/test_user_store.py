@@ -210,14 +210,14 @@ def test_nothing_of_an_erased_person_is_left_under_any_name(users: UserStore, it
     users.put("bob", ANN)
     click(items, "the-account", "lungo")
     click(items, "bob", "lungo")
-    assert users.traces(["the-account"]) == {"profiles": 1, "events": 2, "names": 1}
+    assert users.traces(["the-account"]) == {"profiles": 1, "events": 2, "exposures": 0, "names": 1}
     forgotten = users.forget("the-account")
     assert forgotten.user_ids == ("the-account", "the-anonymous")
-    assert forgotten.erased == {"profiles": 1, "events": 2}
+    assert forgotten.erased == {"profiles": 1, "events": 2, "exposures": 0}
     # Broken off here, it can be taken up again: the names are still there to tell whom it was about.
     assert users.forget("the-account").user_ids == forgotten.user_ids
     assert users.forget_names(forgotten.user_ids) == 1
-    assert users.traces(forgotten.user_ids) == {"profiles": 0, "events": 0, "names": 0}
+    assert users.traces(forgotten.user_ids) == {"profiles": 0, "events": 0, "exposures": 0, "names": 0}
     left = everything(url)
     assert "the-a" not in left and "bob" in left
     assert (users.get("bob").profile, clicked(items, "bob")) == (ANN, {"lungo"})
@@ -225,7 +225,7 @@ def test_nothing_of_an_erased_person_is_left_under_any_name(users: UserStore, it
 
 def test_erasing_a_stranger_is_remembered(users: UserStore) -> None:
     forgotten = users.forget("nobody")
-    assert (forgotten.user_ids, forgotten.erased) == (("nobody",), {"profiles": 0, "events": 0})
+    assert (forgotten.user_ids, forgotten.erased) == (("nobody",), {"profiles": 0, "events": 0, "exposures": 0})
     assert users.forget_names(forgotten.user_ids) == 0
     assert users.reader("nobody") == Reader("nobody", erased=True)
     assert users.erasures(0.0) == {users.digest("nobody"): NOW} and users.erasures(NOW + 1) == {}

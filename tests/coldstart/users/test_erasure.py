@@ -41,8 +41,8 @@ def test_every_place_loses_what_is_under_any_name(users: UserStore) -> None:
     erased = erase("ann", users, {"cupboard": cupboard})
     assert erased == Erased(
         "ann",
-        erased={"profiles": 1, "events": 0, "cupboard": 3, "names": 1},
-        left={"profiles": 0, "events": 0, "names": 0, "cupboard": 0},
+        erased={"profiles": 1, "events": 0, "exposures": 0, "cupboard": 3, "names": 1},
+        left={"profiles": 0, "events": 0, "exposures": 0, "names": 0, "cupboard": 0},
     )
     assert cupboard.owners == ["bob"]
 
