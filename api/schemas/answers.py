@@ -170,8 +170,8 @@ class RecommendationsView(BaseModel):
     rows: list[RecommendationView]
     list_id: str = Field(description="Names this answer")
     strategy: str = Field(
-        description="What it was made from: `history+clicks+preferences` or some of these, `+ranked` where NeuMF then "
-        "ordered it; `popular`"
+        description="What it was made from: `history+clicks+likes+preferences` or some of these, `+ranked` where NeuMF "
+        "then ordered it; `popular`"
     )
     adapter_version: str
     degraded: bool = Field(description="Whether a part that was asked for could not be used")

@@ -48,8 +48,8 @@ class RecommendationList:
     list_id : str
         Names this answer, in logs of what was shown and of what came of it.
     strategy : str
-        What the query was made of: ``history``, ``clicks`` and ``preferences`` joined by ``+``, or ``popular``;
-        ``ranked`` behind them where the backbone's NeuMF ordered what was retrieved.
+        What the query was made of: ``history``, ``clicks``, ``likes`` and ``preferences`` joined by ``+``, or
+        ``popular``; ``ranked`` behind them where the backbone's NeuMF ordered what was retrieved.
     adapter_version : str
         The space in which the list was made.
     degraded : bool
