@@ -58,14 +58,14 @@ class Traces:
 class Figures:
     """What was found.
 
-    ``found_before`` counts rows of the database, keys of Redis and, embedded, files before the erasure. ``erased`` is
+    ``found_before`` counts rows of the database, keys of Redis and, embedded, files before the erasure; ``erased`` is
     what the service says it removed, ``left`` what it still counted afterwards, ``revived`` how many events of before
     were recorded when they came again, ``learnt`` how many lists were still made of what the backbone learnt of
     somebody erased.
     """
 
     users: int
-    found_before: int
+    found_before: dict[str, int]
     traces_database: int
     traces_redis: int
     traces_index: int
@@ -101,7 +101,11 @@ def run(adapter: Path, folder: Path, *, users: int, flags: Sequence[str] = ()) -
     }
     return Figures(
         users=shared.people.number + alone.people.number,
-        found_before=shared.before.database + shared.before.redis + alone.before.files,
+        found_before={
+            "database": shared.before.database,
+            "redis": shared.before.redis,
+            "files": alone.before.files,
+        },
         **after,
         erased=dict(shared.people.erased + alone.people.erased),
         left=shared.people.left + alone.people.left,
@@ -125,8 +129,8 @@ def _scaled_out(adapter: Path, folder: Path, users: int, flags: Sequence[str]) -
     with ExitStack() as stack:
         database = stack.enter_context(processes.postgresql_server())
         redis_url = stack.enter_context(processes.redis())
-        servers = ["--database-url", database.url, "--broker-url", redis_url, "--no-embedded-worker"]
-        every = [*_flags(adapter, state, flags), *servers]
+        servers = ["--database-url", database.url, "--broker-url", redis_url, "--redis-url", redis_url]
+        every = [*_flags(adapter, state, flags), *servers, "--no-embedded-worker"]
         with processes.service(every, logs[0]) as service, processes.worker(every, logs[1]):
             people = _People(service, adapter, users)
             people.live()

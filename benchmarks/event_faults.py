@@ -156,6 +156,10 @@ class _Both:
         for state in self._states:
             state.forget(user_ids)
 
+    def held(self, user_ids: Sequence[ExternalId]) -> int:
+        """See `UserState.held`."""
+        return self._states[0].held(user_ids)
+
 
 def _killed(
     stack: ExitStack, settings: Settings, sent: Sequence[Event], *, kills: int, seed: int

@@ -12,7 +12,7 @@ from adapters.serving import ServedAdapter
 from coldstart.bulkhead import Bulkhead
 from coldstart.catalog import ItemStore, Stage, Status, open_item_store
 from coldstart.catalog.experiments import ExperimentStore
-from coldstart.catalog.users import UserStore
+from coldstart.catalog.users import Merged, UserStore
 from coldstart.dataset import Dataset
 from coldstart.encoders.fetch import Fetcher
 from coldstart.entities import ExternalId
@@ -26,7 +26,7 @@ from coldstart.recommend.newcomers import Quota
 from coldstart.recommend.policy import Policy
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
-from coldstart.users.erasure import Erased, Place, erase
+from coldstart.users.erasure import Erased, Place, StatePlace, erase
 from coldstart.users.readers import Readers
 from coldstart.users.state import UserState
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
@@ -110,6 +110,13 @@ class Runtime:
         self.wake_index()
         self.wake()
         return seeded
+
+    def merge(self, source: ExternalId, *, into: ExternalId) -> Merged:
+        """Make two users one (`UserStore.merge`); lists know at once."""
+        merged = self.users.merge(source, into=into)
+        with suppress(Unavailable):  # then the state lets go of them by itself, as soon as it can
+            self.state.forget([source, merged.user_id])
+        return merged
 
     def erase(self, user_id: ExternalId) -> Erased:
         """Erase every trace of a person (`coldstart.users.erasure.erase`), and look afterwards."""
@@ -216,11 +223,11 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         following.start()
         stack.callback(following.stop)
         yield Runtime(
-            settings=settings, telemetry=telemetry, store=store, users=users, readers=readers, places={},
-            behaviour=behaviour, state=state, recorder=recorder, models=models, adapter=adapter, encoder=encoder,
-            index=index, policy=policy,
-            recommender=recommender, experiments=experiments, arms=arms, ingestor=ingestor, backlog=backlog,
-            relay=relay, worker=worker, steps=steps,
+            settings=settings, telemetry=telemetry, store=store, users=users, readers=readers,
+            places={"state": StatePlace(state)}, behaviour=behaviour, state=state, recorder=recorder, models=models,
+            adapter=adapter, encoder=encoder, index=index, policy=policy, recommender=recommender,
+            experiments=experiments, arms=arms, ingestor=ingestor, backlog=backlog, relay=relay, worker=worker,
+            steps=steps,
         )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ async def merge(user_id: UserId, body: MergeBody, service: ServiceDep) -> MergeV
     Of what both said the account's counts; lists are joined. Merging twice is the same as once. 409: in a circle, or of
     an id that was merged into another account; 422: onto itself.
     """
-    return MergeView.of(await service.writes.run(service.runtime.users.merge, body.source, into=user_id))
+    return MergeView.of(await service.writes.run(service.runtime.merge, body.source, into=user_id))
 
 
 @router.delete("/{user_id:id}", summary="Erase a user", responses=documented(409, 422, 503))

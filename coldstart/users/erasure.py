@@ -6,6 +6,7 @@ from typing import Protocol
 
 from coldstart.catalog.users import UserStore
 from coldstart.entities import ExternalId
+from coldstart.users.state import UserState
 
 
 class Place(Protocol):
@@ -18,6 +19,23 @@ class Place(Protocol):
     def traces(self, user_ids: Sequence[ExternalId]) -> int:
         """How much there is of these users."""
         ...
+
+
+class StatePlace:
+    """Recent behaviour at hand as a `Place`: as many traces as users."""
+
+    def __init__(self, state: UserState) -> None:
+        self._state = state
+
+    def erase(self, user_ids: Sequence[ExternalId]) -> int:
+        """See `Place.erase`."""
+        held = self._state.held(user_ids)
+        self._state.forget(user_ids)
+        return held
+
+    def traces(self, user_ids: Sequence[ExternalId]) -> int:
+        """See `Place.traces`."""
+        return self._state.held(user_ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,11 @@ class MemoryState:
                 if user_id in self._histories:
                     self._held -= 1 + len(self._histories.pop(user_id))
 
+    def held(self, user_ids: Sequence[ExternalId]) -> int:
+        """See `UserState.held`."""
+        with self._lock:
+            return sum(user_id in self._histories or user_id in self._arriving for user_id in set(user_ids))
+
     def _arrived(self, user_id: ExternalId, arriving: list[Event]) -> None:
         with self._lock:
             if self._arriving.get(user_id) is arriving:

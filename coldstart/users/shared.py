@@ -129,6 +129,15 @@ class RedisState:
             raise Unavailable("recent behaviour in Redis is not forgotten yet", subject="redis_url",
                               remedy="Check that Redis runs, and try again") from error  # fmt: skip
 
+    def held(self, user_ids: Sequence[ExternalId]) -> int:
+        """See `UserState.held`."""
+        try:
+            return int(self._redis.exists(*(PREFIX + user_id for user_id in set(user_ids)))) if user_ids else 0
+        except (RedisError, OSError) as error:
+            self._rest(error)
+            raise Unavailable("what Redis holds of recent behaviour cannot be told", subject="redis_url",
+                              remedy="Check that Redis runs, and try again") from error  # fmt: skip
+
     def _is_rested(self) -> bool:
         return monotonic() >= self._asks_again_at
 

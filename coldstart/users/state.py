@@ -42,6 +42,10 @@ class UserState(Protocol):
         """Let go of users whom the log no longer knows, or knows otherwise; `Unavailable` where that cannot be done."""
         ...
 
+    def held(self, user_ids: Sequence[ExternalId]) -> int:
+        """How many of these users are at hand; `Unavailable` where that cannot be told."""
+        ...
+
 
 class LogState:
     """`UserState` that keeps nothing, and reads the log each time: right for any number of processes."""
@@ -58,6 +62,10 @@ class LogState:
 
     def forget(self, user_ids: Sequence[ExternalId]) -> None:
         """See `UserState.forget`."""
+
+    def held(self, user_ids: Sequence[ExternalId]) -> int:
+        """See `UserState.held`."""
+        return 0
 
 
 def place(event: Event) -> tuple[float, bytes]:

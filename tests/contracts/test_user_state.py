@@ -13,6 +13,7 @@ from coldstart.catalog import ItemStore, open_item_store
 from coldstart.entities import Event, ExternalId
 from coldstart.errors import Unavailable
 from coldstart.recommend import log_of
+from coldstart.users.erasure import StatePlace
 from coldstart.users.memory import MemoryState
 from coldstart.users.shared import RedisState, open_redis
 from coldstart.users.state import STATE_EVENTS, Load, LogState, UserState, digest
@@ -166,7 +167,10 @@ def test_a_forgotten_user_is_read_from_the_log_again(state: UserState, store: It
     assert ids(state.recent("u", limit=9)) == ["e1"]
     store.record_events([Event("behind its back", "u", "a", 2.0), Event("too", "v", "a", 2.0)])
     state.recent("v", limit=9)
-    state.forget(["u", "somebody else"])
+    held = state.held(["u", "u", "somebody else"])
+    assert held == (not isinstance(state, LogState)) and state.held([]) == 0
+    assert StatePlace(state).erase(["u", "somebody else"]) == held
+    assert StatePlace(state).traces(["u", "somebody else"]) == 0
     state.forget([])
     assert ids(state.recent("u", limit=9)) == ["behind its back", "e1"]
 
