@@ -209,7 +209,7 @@ class Recommender:
             evidence.degraded |= evidence.reader.degraded
             evidence.seen.extend([*evidence.reader.profile.liked, *evidence.reader.profile.disliked])
         known = self._history(evidence)
-        clicked, weights = self._clicks(request, evidence)
+        clicked, weights = self._clicks(request, evidence, policy)
         queries = []
         if clicked:
             folded = self._users.fold_in(np.stack(clicked), weights)
@@ -236,11 +236,11 @@ class Recommender:
             evidence.reasons.append("fits the user's history")
         return known
 
-    def _clicks(self, request: Request, evidence: Evidence) -> tuple[list[Vector], Vector]:
+    def _clicks(self, request: Request, evidence: Evidence, policy: Policy) -> tuple[list[Vector], Vector]:
         """Served vectors and weights of the clicked items: those of the request, then those of events, newest first.
 
         Below them those that the user likes, each as a click. What they dislike is not shown and moves nothing: nothing
-        here was measured by which to subtract it.
+        here was measured by which to subtract it. A backbone without an adapter knows nothing of cold items.
         """
         events = self._events(evidence)
         evidence.seen.extend(event.item_id for event in events if kind_of(event.kind).met)
@@ -254,6 +254,7 @@ class Recommender:
         )
         weights |= dict.fromkeys(liked, 1.0)
         points = self._index.fetch(list(weights)) if weights else {}
+        points = {each: point for each, point in points.items() if policy.adapter or not point.payload["cold"]}
         evidence.ignored = tuple(item_id for item_id in distinct(request.clicked) if item_id not in points)
         told = [item_id for item_id in weights if item_id in points]
         evidence.clicked = {item_id: points[item_id].vector for item_id in told}

@@ -397,3 +397,8 @@ def test_without_the_adapter_the_backbone_ranks_what_it_knows(shop: Recommender)
 
 def test_every_list_has_a_name_of_its_own(shop: Recommender) -> None:
     assert len({shop.recommend(Request(user_id="ann")).list_id for _ in range(5)}) == 5
+
+
+def test_without_the_adapter_clicks_on_cold_items_say_nothing(shop: Recommender) -> None:
+    answer = shop.recommend(Request(clicked=("new-tea",), policy=Policy(adapter=False)))
+    assert (answer.strategy, answer.ignored) == ("popular", ("new-tea",))

@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("item_id", sa.String(256), primary_key=True),
         sa.Column("times", sa.BigInteger, nullable=False),
     )
+    op.create_index("ix_item_hours_item_id", "item_hours", ["item_id", "hour"])
     # SQLite's cast cuts off, PostgreSQL's rounds; SQLite may be built without floor().
     whole = "timestamp / 3600" if op.get_bind().dialect.name == "sqlite" else "floor(timestamp / 3600)"
     op.execute(
