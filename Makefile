@@ -17,8 +17,8 @@ demo: .venv/.demo ## Generate a shop, train, serve it and post new products; ARG
 	$(BIN)/coldstart demo --data-dir demo-data --threads $$(getconf _NPROCESSORS_ONLN) $(ARGS)
 
 # One thread a process: with more, torch and ONNX Runtime take turns waiting for the processes beside them.
-test: .venv/.dev ## Run the tests; ARGS goes to pytest
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+test: .venv/.dev ## Run the tests, two files at a time; ARGS goes to pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: .venv/.dev ## Check style, types, the direction of imports and spelling
 	$(BIN)/ruff check
