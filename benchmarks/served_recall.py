@@ -90,7 +90,7 @@ def main() -> None:
             service = None
         else:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="coldstart-state-")))
-            flags = ["--data-dir", str(state), "--adapter", str(adapter.resolve())]
+            flags = ["--data-dir", str(state), "--adapter", str(adapter.resolve()), "--cold-share", "0"]
             workers = options.workers if options.scaled_out else 0
             service = stack.enter_context(deployment(flags, work / "logs", workers=workers, broker=options.broker))
             service.wait_until(
