@@ -338,7 +338,10 @@ class ItemStore(Protocol):
         ...
 
     def newcomers(self, *, since: float, limit: int) -> list[Newcomer]:
-        """Retrievable cold items accepted since a time (Unix seconds), the least shown first."""
+        """Retrievable cold items accepted since a time (Unix seconds), the least shown first.
+
+        Clicks are those of popular kinds (`coldstart.kinds`), from the full hour before that time on.
+        """
         ...
 
     def close(self) -> None:

@@ -982,7 +982,7 @@ class TestNewcomers:
         store.count_impressions({"a": 2, "unknown": 1})
         store.count_impressions({})
         store.record_events(
-            [Event("1", "u", "a", since - 1), Event("2", "u", "a", since + 1), Event("3", "v", "a", since + 2)]
+            [Event("1", "u", "a", since - 3600), Event("2", "u", "a", since + 1), Event("3", "v", "a", since + 2)]
         )
         found = store.newcomers(since=since, limit=10)
         assert [(each.item_id, each.shown, each.clicks) for each in found] == [("c", 0, 0), ("b", 1, 0), ("a", 5, 2)]
