@@ -41,7 +41,7 @@ def test_a_posted_item_becomes_retrievable_and_tells_its_steps(put: Put) -> None
 def test_a_posted_item_is_recommended_to_those_who_like_its_kind(http: httpx.Client, put: Put) -> None:
     put("gyokuro", title="Gyokuro", text="Green tea, loose leaves for a quiet afternoon.", image=data_url(picture()))
     rows = http.get("/users/tea-user-0/recommendations", params={"limit": 5}).json()["rows"]
-    assert {"item_id", "score", "cold", "reason"} == set(rows[0])
+    assert {"item_id", "score", "cold", "reason", "evidence", "propensity"} == set(rows[0])
     assert "gyokuro" in [row["item_id"] for row in rows if row["cold"]]
     rows = http.get("/users/tool-user-0/recommendations", params={"limit": 2}).json()["rows"]
     assert "gyokuro" not in [row["item_id"] for row in rows]
