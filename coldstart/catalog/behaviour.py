@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from coldstart.catalog import Recorded
+from coldstart.catalog import Recorded, graduating
 from coldstart.catalog.identities import Digests, attributed
 from coldstart.catalog.models import events, item_hours, items
 from coldstart.catalog.rows import check_event
@@ -31,6 +31,7 @@ def record_events(tx: Connection, batch: Sequence[Event], *, digest: Digests, no
     rows = [{**asdict(event), "received_at": now} for _, event in sorted(first.items())]  # one order of locks for all
     new = frozenset(tx.scalars(put.returning(events.c.event_id), rows))
     _count(tx, [first[event_id] for event_id in new])
+    graduating.mark_events(tx, ((first[event_id].item_id, first[event_id].kind) for event_id in new), now=now)
     stored = first | _stored(tx, sorted(first.keys() - new))
     named = {event.item_id for event in stored.values()}
     return Recorded(tuple(stored.values()), new, frozenset(named - _known_items(tx, named)))

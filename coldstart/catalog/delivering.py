@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 from sqlalchemy.sql import ColumnElement
 
-from coldstart.catalog import Accepted, Claim, Encoded, Stage, Status
+from coldstart.catalog import Accepted, Claim, Encoded, Stage, Status, graduating
 from coldstart.catalog.models import items, media, outbox
 from coldstart.catalog.rows import RECORDS, encoded_row, from_blob, record, storable
 from coldstart.entities import ExternalId
@@ -98,6 +98,7 @@ def encoded(tx: Connection, results: Sequence[Encoded], *, lease_s: float | None
     if lease_s is not None:
         owed |= {"due_at": now + lease_s, "leased": True, "attempts": 1}
     tx.execute(update(outbox).where(outbox.c.item_id.in_(current)).values(owed))
+    graduating.mark_encoded(tx, [r.item_id for r in results if r.item_id in current and r.cold], now=now)
     return list(current)
 
 

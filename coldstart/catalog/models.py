@@ -58,6 +58,10 @@ class ItemColumns(TypedColumns):
     gates: Named[dict[str, float]] = Column(JSON)
     cold: Named[bool | None]
     adapter_version: Named[str | None] = Column(Text)
+    # By how many people's clicks the vector was moved, how many others clicked it, and what share of it the clicks are.
+    clicks: Named[int | None] = Column(BigInteger)
+    other_clicks: Named[int | None] = Column(BigInteger)
+    click_weight: Named[float | None] = Column(Double)
     # Little-endian float16 (embeddings) and float32 (vector). Last, so that SQLite need not read past them.
     text_embedding: Named[bytes | None] = Column(LargeBinary)
     image_embedding: Named[bytes | None] = Column(LargeBinary)
@@ -102,6 +106,14 @@ class ItemHourColumns(TypedColumns):
     hour: Named[int] = Column(Integer, primary_key=True, autoincrement=False)
     item_id: Named[str] = Column(_ID, primary_key=True)
     times: Named[int] = Column(BigInteger)
+
+
+class ClickMarkColumns(TypedColumns):
+    """Items that may be new and were clicked since they were last moved: how often, and since when."""
+
+    item_id: Named[str] = Column(_ID, primary_key=True)
+    times: Named[int] = Column(BigInteger)
+    since: Named[float] = Column(Double)
 
 
 class ApiKeyColumns(TypedColumns):
@@ -187,6 +199,7 @@ outbox = Table("outbox", metadata, OutboxColumns)
 events = Table("events", metadata, EventColumns)
 impressions = Table("impressions", metadata, ImpressionColumns)
 item_hours = Table("item_hours", metadata, ItemHourColumns)
+click_marks = Table("click_marks", metadata, ClickMarkColumns)
 api_keys = Table("api_keys", metadata, ApiKeyColumns)
 requests = Table("requests", metadata, RequestColumns)
 experiments = Table("experiments", metadata, ExperimentColumns)
@@ -201,6 +214,7 @@ Index("ix_items_picture_sha256", items.c.picture_sha256)
 Index("ix_outbox_due", outbox.c.stage, outbox.c.leased, outbox.c.priority.desc(), outbox.c.due_at)
 Index("ix_events_user_id", events.c.user_id, events.c.timestamp)
 Index("ix_item_hours_item_id", item_hours.c.item_id, item_hours.c.hour)
+Index("ix_events_item_id", events.c.item_id, events.c.user_id)
 Index("ix_requests_expires_at", requests.c.expires_at)
 Index("ix_experiments_status", experiments.c.status)
 Index("ix_exposures_unit", exposures.c.unit)

@@ -36,6 +36,9 @@ UNREACHED: dict[str, Any] = {
     "gates": {},
     "cold": None,
     "adapter_version": None,
+    "clicks": None,
+    "other_clicks": None,
+    "click_weight": None,
     "text_embedding": None,
     "image_embedding": None,
     "vector": None,
@@ -79,6 +82,10 @@ def encoded_row(result: Encoded, *, now: float) -> dict[str, Any]:
         "cold": result.cold,
         "adapter_version": result.adapter_version,
         "picture_error": storable(result.picture_error),
+        # Back where its content puts it, whatever clicks had moved it before.
+        "clicks": None,
+        "other_clicks": None,
+        "click_weight": None,
     }
 
 
@@ -115,6 +122,9 @@ def record(row: Row[*tuple[Any, ...]]) -> ItemRecord:
         gates=row.gates,
         cold=row.cold,
         adapter_version=row.adapter_version,
+        clicks=row.clicks or 0,
+        other_clicks=row.other_clicks or 0,
+        click_weight=row.click_weight or 0.0,
     )
 
 

@@ -9,9 +9,11 @@ from sqlalchemy import func, select
 from coldstart.catalog import (
     Accepted,
     Claim,
+    Clicked,
     Draft,
     Embeddings,
     Encoded,
+    Graduated,
     ItemRecord,
     Newcomer,
     Once,
@@ -22,6 +24,7 @@ from coldstart.catalog import (
     accepting,
     behaviour,
     delivering,
+    graduating,
     newcomers,
     reconciling,
     recovery,
@@ -213,6 +216,16 @@ class SqlItemStore:
         """See `ItemStore.newcomers`."""
         with self._database.read() as tx:
             return newcomers.newcomers(tx, since=since, limit=limit)
+
+    def clicked(self, *, adapter_version: str, limit: int) -> list[Clicked]:
+        """See `ItemStore.clicked`."""
+        with self._database.read() as tx:
+            return graduating.clicked(tx, adapter_version=adapter_version, limit=limit)
+
+    def graduate(self, results: Sequence[Graduated]) -> list[ExternalId]:
+        """See `ItemStore.graduate`."""
+        with self._database.write() as tx:
+            return graduating.graduate(tx, results, now=self._now())
 
     def close(self) -> None:
         """See `ItemStore.close`."""
