@@ -2,8 +2,8 @@
 
 Nothing is retrained. Who clicks a new item has a frozen vector; the mean direction of those is the item's folded-in
 collaborative vector. It is blended with v_hat by the weight n / (n + half), which is how the mean of a normal posterior
-moves from its prior when n observations of one precision come in. Evaluated by the study `graduation`; the service does
-not move an item yet.
+moves from its prior when n observations of one precision come in. Evaluated by the study `graduation`, and done to the
+items of a service by `workers.graduation`.
 """
 
 from dataclasses import dataclass

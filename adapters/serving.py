@@ -6,17 +6,18 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import diags
+from scipy.sparse import csr_matrix, diags
 
 from adapters.artifact import Artifact, load_artifact
 from adapters.content import Contents
+from adapters.graduation import Lengths, click_weight, count, graduate
 from adapters.ranking import item_embeddings
 from coldstart.backbones.ranker import NeuMFRanker
 from coldstart.backbones.reranking import RankWeights, rerank
 from coldstart.entities import Attributes, ExternalId
 from coldstart.terms import count_terms
 from coldstart.users import Ranker
-from coldstart.vectors import Mask, Matrix, Vector
+from coldstart.vectors import Mask, Matrix, Rows, Vector
 
 _BLEND_HALF = 10
 """Recent clicks that weigh as much as a known user's whole history; to be fitted where event streams are evaluated."""
@@ -33,6 +34,15 @@ class ServedItems:
     vectors: Matrix
     gates: Matrix
     cold: Mask
+
+
+@dataclass(frozen=True)
+class GraduatedItems:
+    """Where clicks move b items: vectors float32 [b, D], clicks that moved each int64 [b], weights float32 [b]."""
+
+    vectors: Matrix
+    clicks: Rows
+    weights: Vector
 
 
 class ServedAdapter:
@@ -80,22 +90,64 @@ class ServedAdapter:
             Declared columns. Of an item that comes without, those count that the adapter was trained with.
         """
         own_rows = self.backbone.items.rows(item_ids)
-        terms = count_terms(attributes or [{}] * len(item_ids))
-        remembered = (np.diff(terms.indptr) == 0) & (own_rows >= 0)
-        if remembered.any():
-            terms = terms + diags(remembered.astype(np.float32)) @ self.adapter.contents.terms[own_rows]
-        written = present[:, 0] | (np.diff(terms.tocsr().indptr) > 0)
-        contents = Contents(text, image, np.stack([written, present[:, 1]], axis=1), terms.tocsr())
+        contents = self._contents(own_rows, text, image, present, attributes or [{}] * len(item_ids))
         blocks = self.adapter.blocks(contents, own_rows)
         cold = own_rows < 0
         vectors = self.adapter.cold_vectors(blocks)
         if not cold.all():
             warm = self.adapter.warm_vectors(np.maximum(own_rows, 0), blocks)
             vectors = np.where(cold[:, None], vectors, warm)
+        return ServedItems(self._with_tail(vectors, contents, own_rows), blocks.gate, cold)
+
+    def graduated(
+        self,
+        text: Matrix,
+        image: Matrix,
+        present: Mask,
+        attributes: Sequence[Attributes],
+        users: Sequence[Sequence[ExternalId]],
+    ) -> GraduatedItems:
+        """Move b cold items from where `serve` put them to where those who clicked them are; see `graduate`.
+
+        Parameters
+        ----------
+        text, image, present, attributes
+            As `serve` took them.
+        users : sequence of sequences [b]
+            Who clicked each. Users that the backbone does not know have no vector, and so no say.
+        """
+        own_rows = np.full(len(users), -1, dtype=np.int64)
+        contents = self._contents(own_rows, text, image, present, attributes)
+        known = [np.unique(rows[rows >= 0]) for rows in map(self.backbone.users.rows, users)]
+        indptr = np.concatenate([[0], np.cumsum([len(rows) for rows in known])])
+        columns = np.concatenate([np.empty(0, dtype=np.int64), *known])
+        ones = np.ones(len(columns), dtype=np.float32)
+        clicks = csr_matrix((ones, columns, indptr), shape=(len(users), len(self.backbone.users)))
+        vectors = graduate(self.adapter, self._lengths, self.adapter.blocks(contents, own_rows), clicks)
+        n = count(clicks)
+        vectors = self._with_tail(vectors, contents, own_rows)
+        return GraduatedItems(vectors, n, click_weight(n, self.adapter.scales.half))
+
+    @cached_property
+    def _lengths(self) -> Lengths:
+        return Lengths.of(self.adapter)
+
+    def _contents(
+        self, own_rows: Rows, text: Matrix, image: Matrix, present: Mask, attributes: Sequence[Attributes]
+    ) -> Contents:
+        terms = count_terms(attributes)
+        remembered = (np.diff(terms.indptr) == 0) & (own_rows >= 0)
+        if remembered.any():
+            terms = terms + diags(remembered.astype(np.float32)) @ self.adapter.contents.terms[own_rows]
+        written = present[:, 0] | (np.diff(terms.tocsr().indptr) > 0)
+        return Contents(text, image, np.stack([written, present[:, 1]], axis=1), terms.tocsr())
+
+    def _with_tail(self, vectors: Matrix, contents: Contents, own_rows: Rows) -> Matrix:
+        """Served vectors [b, D], with what they carry for the ranker."""
         if self._ranker is not None:
             embeddings = item_embeddings(self.adapter, self._ranker, contents, own_rows)
             vectors = np.hstack([vectors, _TAIL * embeddings])
-        return ServedItems(vectors.astype(np.float32), blocks.gate, cold)
+        return vectors.astype(np.float32)
 
     def remembered(self, item_ids: Sequence[ExternalId]) -> tuple[Matrix, Matrix, Mask]:
         """What the adapter was trained with of b items: embeddings [b, dt], [b, dx], and which are there [b, 2]."""

@@ -67,6 +67,14 @@ class Telemetry:
         self.owed = Gauge(
             "coldstart_owed_newcomers", "New items that are owed impressions still", registry=self.registry
         )
+        self.graduated = Counter(
+            "coldstart_graduated_items", "Times that a new item was moved by its clicks", registry=self.registry
+        )
+        self.click_weight = Gauge(
+            "coldstart_graduated_click_weight",
+            "Mean weight of the clicks in the vectors of the items that were moved last",
+            registry=self.registry,
+        )
         self.rows = Counter(
             "coldstart_recommended_rows", "Rows of lists, by whether the item is cold", ["cold"], registry=self.registry
         )

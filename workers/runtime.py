@@ -36,6 +36,7 @@ from workers.drift import watch_drift
 from workers.embedded import EmbeddedWorker
 from workers.encoding import BatchEncoder
 from workers.events import EventConsumer
+from workers.graduation import graduate_clicked
 from workers.ingest import Ingestor
 from workers.isolation import Lazy
 from workers.models import Models, models_of
@@ -184,6 +185,10 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         def compare(stopping: Callable[[], bool]) -> None:
             log(reconcile(store, index, adapter_version=adapter.version, stopping=stopping))
 
+        def move(stopping: Callable[[], bool]) -> None:
+            if graduate_clicked(store, adapter, telemetry, stopping=stopping):
+                relay.wake(INDEX)
+
         recorder = Recorder(store, state, telemetry)
         if settings.kafka_brokers is not None and settings.embedded_consumer:
             consumer = ConsumerThread(EventConsumer(settings, recorder, telemetry))
@@ -193,6 +198,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         floor.refresh()
         stack.callback(_tell, floor)
         for periodic in (
+            *_graduation(move, settings),
             Periodic("reconcile", compare, every_s=settings.reconcile_seconds),
             Periodic("floor", lambda _: telemetry.owed.set(floor.refresh()), every_s=settings.relay_seconds),
             Periodic("drift", lambda _: watch_drift(store, adapter, telemetry), every_s=DRIFT_SECONDS),
@@ -314,6 +320,12 @@ def _recover(settings: Settings, store: ItemStore, indexes: IndexStore, index: V
         if items := store.requeue(Stage.INDEX, adapter_version=version):
             _log.warning("to be written again to an index that missed or lost it", extra={"items": items})
         indexes.promote(version)
+
+
+def _graduation(move: Callable[[Callable[[], bool]], None], settings: Settings) -> list[Periodic]:
+    if settings.graduation_seconds == 0:
+        return []
+    return [Periodic("graduation", move, every_s=settings.graduation_seconds)]
 
 
 def _tell(shown: Floor | Arms) -> None:

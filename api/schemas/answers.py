@@ -74,6 +74,11 @@ class ItemView(BaseModel):
     cold: bool | None = Field(description="Whether the backbone has never seen a click on it; unknown until encoded")
     modalities: tuple[str, ...] = Field(description="What its vector was made of")
     gates: dict[str, float] = Field(description="How much the adapter listened to each of them")
+    clicks: int = Field(description="How many users have moved its vector, while it is cold, by their clicks")
+    other_clicks: int = Field(
+        description="How many more clicked it whom the backbone does not know, and who thus cannot move it"
+    )
+    click_weight: float = Field(description="The share of clicks in its vector, against that of its content")
     adapter_version: str | None
     attempts: int
     error: str | None = Field(description="Why the last attempt failed")
@@ -105,6 +110,9 @@ class ItemView(BaseModel):
             cold=record.cold,
             modalities=record.modalities,
             gates=dict(record.gates),
+            clicks=record.clicks,
+            other_clicks=record.other_clicks,
+            click_weight=round(record.click_weight, 4),
             adapter_version=record.adapter_version,
             attempts=record.attempts,
             error=record.error,

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from adapters.artifact import EncoderName, save_artifact
 from adapters.config import AdapterConfig
 from adapters.fit import fit
+from adapters.graduation import Lengths, graduate
 from adapters.serving import ServedAdapter
 from adapters.space import Adapter
 from coldstart.vectors import Vector, normalise
@@ -60,6 +62,33 @@ def test_a_batch_may_mix_cold_and_warm(world: World, served: ServedAdapter) -> N
     alone = served.serve(["new-0"], cold.text[:1], cold.image[:1], cold.present[:1])
     np.testing.assert_allclose(mixed.vectors[1], alone.vectors[0], atol=1e-5)
     np.testing.assert_allclose(mixed.vectors[0, : served.backbone.dim], world.backbone.item_vectors[0], atol=0.5)
+
+
+def test_clicked_items_are_where_graduation_puts_them_offline(world: World, served: ServedAdapter) -> None:
+    """The very numbers that the study was measured on; a user counts once, and strangers do not."""
+    clicked_by = [[], ["user-1"], ["user-1", "stranger", "user-1", "user-7"], ["stranger"]]
+    contents = world.cold.take(np.arange(4))
+    found = served.graduated(contents.text, contents.image, contents.present, [{}] * 4, clicked_by)
+    clicks = np.zeros((4, len(world.backbone.users)), dtype=np.float32)
+    clicks[1, 1] = clicks[2, [1, 7]] = 1.0
+    adapter = served.adapter
+    offline = graduate(adapter, Lengths.of(adapter), adapter.blocks(contents), csr_matrix(clicks))
+    np.testing.assert_allclose(found.vectors, offline, atol=1e-5)
+    assert found.clicks.tolist() == [0, 1, 2, 0]
+    half = adapter.scales.half
+    np.testing.assert_allclose(found.weights, [0.0, 1 / (1 + half), 2 / (2 + half), 0.0], rtol=1e-6)
+    as_served = served.serve([f"new-{i}" for i in range(4)], contents.text, contents.image, contents.present).vectors
+    np.testing.assert_allclose(found.vectors[[0, 3]], as_served[[0, 3]], atol=1e-5)
+    assert np.abs(found.vectors - as_served)[[1, 2]].max() > 1e-2
+
+
+def test_clicked_items_keep_what_they_carry_for_the_ranker(world: World, ranking: ServedAdapter) -> None:
+    contents = world.cold.take(np.arange(2))
+    found = ranking.graduated(contents.text, contents.image, contents.present, [{}] * 2, [["user-1"], []]).vectors
+    as_served = ranking.serve(["new-0", "new-1"], contents.text, contents.image, contents.present).vectors
+    tail = ranking.adapter.dim
+    assert as_served[:, tail:].any() and ranking.dim > tail
+    np.testing.assert_allclose(found[:, tail:], as_served[:, tail:], atol=1e-6)
 
 
 @pytest.mark.parametrize("group", [0, 1])

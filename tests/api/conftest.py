@@ -54,6 +54,7 @@ def service(shop: Shop, cache: Path, tmp_path_factory: pytest.TempPathFactory) -
         max_body_bytes=MAX_BODY,
         max_image_bytes=MAX_IMAGE,
         max_attempts=1,
+        graduation_seconds=0,  # items move when a test says so
         cache_dir=cache,
     )
     app = create_app(settings)

@@ -15,7 +15,7 @@ import pytest
 
 from adapters.artifact import load_artifact, save_artifact
 from coldstart.catalog import Draft, Stage, Status
-from coldstart.entities import Item
+from coldstart.entities import Event, Item
 from coldstart.errors import Conflict, InvalidInput, NotFound
 from coldstart.index import VectorIndex
 from coldstart.recommend import Request
@@ -237,6 +237,22 @@ def settled(runtime: Runtime) -> list[str]:
     """The items that are in the index as the catalogue says, or buried in it."""
     page = runtime.store.settled(adapter_version=runtime.adapter.version, after=None, limit=1000)
     return [item.item_id for item in page]
+
+
+def test_a_running_service_moves_new_items_by_their_clicks(settings: Settings, shop: Shop) -> None:
+    with open_runtime(settings.model_copy(update={"graduation_seconds": 0.2})) as runtime:
+        runtime.seed(shop.dataset)
+        put(runtime, Draft(Item("thing", "Something")))
+        wait_for_all(runtime, ITEMS + 1)
+        before = runtime.index.fetch(["thing"])["thing"]
+        retrievable_at = runtime.store.get("thing").retrievable_at
+        runtime.store.record_events([Event("e", "tea-user-1", "thing", 1.0)])
+        wait_until(lambda: runtime.index.fetch(["thing"])["thing"].version == before.version + 1, what="the move")
+        after = runtime.index.fetch(["thing"])["thing"]
+        assert (after.vector != before.vector).any() and after.payload == before.payload
+        item = runtime.store.get("thing")
+        assert (item.clicks, item.status, item.retrievable_at) == (1, Status.RETRIEVABLE, retrievable_at)
+        assert reconcile(runtime.store, runtime.index, adapter_version=runtime.adapter.version).repaired == 0
 
 
 def test_another_adapter_gets_every_item_into_its_own_space(settings: Settings, shop: Shop, tmp_path: Path) -> None:
