@@ -1,6 +1,7 @@
 """Many large bodies at once, each sent but for its end: what a service holds of bodies that it cannot answer yet."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
@@ -48,4 +49,6 @@ async def _send(service: httpx.URL, size: int, together: asyncio.Barrier) -> int
         return 503
     finally:
         answer.cancel()
-        writer.close()
+        writer.transport.abort()  # what is still to be sent would keep it open
+        with suppress(ConnectionError):
+            await writer.wait_closed()

@@ -1,7 +1,6 @@
 """The command line: flags, clear refusals, a service in a process of its own, and the examination."""
 
 import json
-import logging
 import os
 import re
 import signal
@@ -35,16 +34,14 @@ Run = CliRunner().invoke
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No settings file, variable or cache of this machine takes part; log and signals are then as they were before."""
+    """No settings file, variable or cache of this machine takes part; signals are then as they were before."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("COLDSTART_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLDSTART_CACHE_DIR", str(cache))
-    handlers, level, on_term = logging.root.handlers[:], logging.root.level, signal.getsignal(signal.SIGTERM)
+    on_term = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, on_term)
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 @contextmanager

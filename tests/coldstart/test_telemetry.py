@@ -2,21 +2,10 @@
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from coldstart.telemetry import JsonFormatter, Telemetry, configure_logging
-
-
-@pytest.fixture
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level, celery = root.handlers[:], root.level, logging.getLogger("celery").level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.getLogger("celery").setLevel(celery)
 
 
 def line(record: logging.LogRecord) -> dict[str, object]:
@@ -44,7 +33,6 @@ def test_an_exception_is_part_of_its_line() -> None:
     assert "ValueError: broken" in str(line(record)["exception"])
 
 
-@pytest.mark.usefixtures("_logging_as_before")
 def test_libraries_that_report_every_step_keep_to_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("INFO")
     logging.getLogger("celery.worker.strategy").info("task received")
