@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, update
 
+from coldstart.catalog.graduating import AT_ONCE, CLICKS, mark
 from coldstart.catalog.models import events, exposures, users
 from coldstart.catalog.rows import check_text, from_blob, to_blob
 from coldstart.catalog.statements import chunks, insert
@@ -78,10 +79,17 @@ def merge(tx: Connection, source: ExternalId, account: ExternalId, *, now: float
     return tx.execute(update(events).where(events.c.user_id == source).values(user_id=account)).rowcount
 
 
-def drop_behaviour(tx: Connection, user_ids: Sequence[ExternalId]) -> dict[str, int]:
-    """Remove what these users did and what experiments showed them; returns how much of each there was."""
+def drop_behaviour(tx: Connection, user_ids: Sequence[ExternalId], *, now: float) -> dict[str, int]:
+    """Remove what these users did and what experiments showed them; returns how much of each there was.
+
+    Items that their clicks may have moved are marked, and so placed again without them.
+    """
     gone = {"events": 0, "exposures": 0}
+    clicked: set[ExternalId] = set()
     for part in chunks(user_ids):
+        theirs = select(events.c.item_id).where(events.c.user_id.in_(part), events.c.kind.in_(CLICKS))
+        clicked.update(tx.scalars(theirs.distinct()))
         gone["events"] += tx.execute(delete(events).where(events.c.user_id.in_(part))).rowcount
         gone["exposures"] += tx.execute(delete(exposures).where(exposures.c.unit.in_(part))).rowcount
+    mark(tx, dict.fromkeys(clicked, AT_ONCE), now=now)
     return gone

@@ -147,9 +147,10 @@ class UserStore:
                 )  # fmt: skip
             names = tx.scalars(select(users.c.user_id).where(users.c.merged_into == user_id).order_by(users.c.user_id))
             user_ids = (user_id, *names)
-            identities.remember(tx, [self.digest(each) for each in user_ids], now=self._now())
-            gone = delete(users).where(users.c.user_id == user_id)
-            return Forgotten(user_ids, {"profiles": tx.execute(gone).rowcount, **drop_behaviour(tx, user_ids)})
+            now = self._now()
+            identities.remember(tx, [self.digest(each) for each in user_ids], now=now)
+            profiles = tx.execute(delete(users).where(users.c.user_id == user_id)).rowcount
+            return Forgotten(user_ids, {"profiles": profiles, **drop_behaviour(tx, user_ids, now=now)})
 
     def forget_names(self, user_ids: Sequence[ExternalId]) -> int:
         """Remove the ids that were merged into the first of these; returns how many there were."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from adapters.content import Contents
 from adapters.fit import fit
 from adapters.serving import ServedAdapter
 from coldstart.catalog import Clicked, Draft, Graduated, ItemStore, Stage
+from coldstart.catalog.users import UserStore
 from coldstart.entities import Event, ExternalId, Item
 from coldstart.telemetry import Telemetry
 from coldstart.vectors import rounded
@@ -112,6 +114,24 @@ def test_whose_only_clicks_are_taken_back_is_where_its_content_is(
     deliver(store)
     np.testing.assert_allclose(vectors(store, adapter)["new-0"], before, atol=1e-5)
     assert (store.get("new-0").clicks, store.get("new-0").click_weight) == (0, 0.0)
+
+
+def test_whoever_is_erased_moves_nothing_any_more(
+    store: ItemStore, adapter: ServedAdapter, post: Callable[[int], None], tmp_path: Path
+) -> None:
+    post(2)
+    before = vectors(store, adapter)
+    click(store, "new-0", "user-1", "user-3")
+    click(store, "new-1", "user-3")
+    graduate_clicked(store, adapter, Telemetry())
+    deliver(store)
+    users = UserStore(f"sqlite:///{tmp_path / 'catalog.sqlite3'}")
+    users.forget("user-3")
+    users.close()
+    assert graduate_clicked(store, adapter, Telemetry()) == 2
+    deliver(store)
+    assert (store.get("new-0").clicks, store.get("new-1").clicks) == (1, 0)
+    np.testing.assert_allclose(vectors(store, adapter)["new-1"], before["new-1"], atol=1e-5)
 
 
 def test_a_pass_is_bounded_and_the_next_goes_on(
