@@ -7,7 +7,8 @@ from fastapi import Depends, Query, Request
 
 from api.limits import Permits
 from coldstart.recommend.request import MAX_LIMIT
-from workers.runtime import READ_THREADS, Runtime
+from workers.reading import READ_THREADS
+from workers.runtime import Runtime
 
 # Embedded, a query is a millisecond of this process's own work: 8 threads fight over the interpreter, which more than
 # doubles the 99th percentile at 32 clients (benchmarks.ttr prints it). Over a network threads mostly wait.

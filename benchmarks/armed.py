@@ -60,7 +60,7 @@ def arm(traps: dict[str, Trap]) -> None:
     from coldstart.catalog import Stage
     from coldstart.catalog.store import SqlItemStore
     from coldstart.index.edge import EdgeIndex
-    from workers import runtime
+    from workers import ingestion
     from workers.encoding import BatchEncoder
     from workers.runtime import Runtime
 
@@ -103,7 +103,7 @@ def arm(traps: dict[str, Trap]) -> None:
     _wrap(EdgeIndex, "upsert", _between(spring, None, "index.after_upsert"))
     _wrap(BatchEncoder, "encode", _between(spring, None, "worker.after_encode"))
     _wrap(Runtime, "wake", _between(spring, None, "accept.after_wake"))
-    _wrap(runtime, "wake", _between(spring, None, "relay.after_send"))
+    _wrap(ingestion, "wake", _between(spring, None, "relay.after_send"))
 
 
 def poison() -> None:

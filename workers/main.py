@@ -9,7 +9,7 @@ from celery.signals import worker_process_init
 
 from coldstart.settings import Settings
 from coldstart.telemetry import configure_logging
-from workers.runtime import make_worker
+from workers.ingestion import make_worker
 
 
 class Pool(TaskPool):  # type: ignore[misc]  # celery has no types here

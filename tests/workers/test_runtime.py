@@ -26,8 +26,9 @@ from tests.toyshop import GREEN, Shop, make_shop, picture
 from tests.workers.toy import wait_until
 from workers.drift import watch_drift
 from workers.ingest import Ingestor
+from workers.ingestion import make_worker
 from workers.reconcile import reconcile
-from workers.runtime import Runtime, make_worker, open_runtime
+from workers.runtime import Runtime, open_runtime
 
 ITEMS = 16  # of the toy shop
 
