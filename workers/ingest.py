@@ -4,6 +4,8 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from coldstart.availability import window
@@ -13,12 +15,25 @@ from coldstart.errors import ColdstartError, Unavailable
 from coldstart.index import Point, VectorIndex
 from coldstart.telemetry import Telemetry
 from coldstart.vectors import Vector
-from workers.encoding import BatchEncoder
+from workers.beside import Beside
+from workers.encoding import BatchEncoder, Content
 from workers.isolation import isolate, retry_delay
 
 _log = logging.getLogger(__name__)
 # That an index is away is no item's fault: it costs no attempt, so there is nothing to wait longer and longer by.
 _AWAY_S = 2.0
+_PATIENCE_S = 5.0
+_GIVEN_BACK = "its worker ended before its turn"
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Claimed items, read or not yet; they are ours ``until`` then, and more are due where it is ``full``."""
+
+    claims: Sequence[Claim]
+    until: float
+    full: bool
+    contents: Sequence[Content] = ()
 
 
 class Ingestor:
@@ -52,18 +67,64 @@ class Ingestor:
     ) -> None:
         self._store, self._index, self._encoder, self._telemetry = store, index, encoder, telemetry
         self._batch, self._lease_s, self._max_attempts, self._clock = batch, lease_s, max_attempts, clock
+        self._ahead: Beside[_Batch] = Beside("coldstart-ahead")
+        self._behind: Beside[None] = Beside("coldstart-behind")
 
     def encode_due(self) -> int:
-        """Encode a batch and, where the index is ours, make it retrievable."""
+        """Encode a batch and, where the index is ours, make it retrievable.
+
+        In a backlog the next batch is claimed and read, and the one before is written, while this one is encoded. A
+        lone item waits for neither. Once nothing is due, all is written.
+        """
         # Before the claim: models that cannot be opened must not use up the items' attempts.
         self._encoder.open()
-        claims = self._claim(Stage.ENCODE)
-        if not claims:
+        batch = self._ahead.result()
+        if batch is None or batch.until < self._clock():
+            batch = self._take()
+        if batch.full:
+            self._ahead.start(self._take_ahead)
+        if not batch.claims:
+            self._behind.result()
             return 0
-        with self._telemetry.step("read"):
-            contents = self._encoder.read(claims)
+        claims, contents = batch.claims, self._read(batch).contents
         with self._telemetry.step("encode"):
             outcomes = isolate(self._encoder.encode, contents)
+        if batch.full and self._index is not None:
+            try:
+                self._behind.result()
+            finally:
+                self._behind.start(lambda: self._finish(claims, contents, outcomes))
+        else:
+            self._finish(claims, contents, outcomes)
+        return len(claims)
+
+    def close(self) -> None:
+        """Finish what is being written, and give back what was claimed ahead; else their leases run out."""
+        with suppress(Unavailable, TimeoutError):
+            self._behind.result(_PATIENCE_S)
+        with suppress(Unavailable, TimeoutError):
+            if batch := self._ahead.result(_PATIENCE_S):
+                self._store.fail(_versions(batch.claims), _GIVEN_BACK, retry_in_s=0.0, max_attempts=None)
+
+    def _take(self) -> _Batch:
+        until = self._clock() + self._lease_s
+        claims = self._claim(Stage.ENCODE)
+        return _Batch(claims, until, full=len(claims) == self._batch)
+
+    def _take_ahead(self) -> _Batch:
+        batch = self._take()
+        # What may have killed a worker before is read when it is alone.
+        return self._read(batch) if all(claim.attempts == 1 for claim in batch.claims) else batch
+
+    def _read(self, batch: _Batch) -> _Batch:
+        if len(batch.contents) == len(batch.claims):
+            return batch
+        with self._telemetry.step("read"):
+            return replace(batch, contents=self._encoder.read(batch.claims))
+
+    def _finish(
+        self, claims: Sequence[Claim], contents: Sequence[Content], outcomes: Sequence[Encoded | Exception]
+    ) -> None:
         encoded = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
         with self._telemetry.step("store"):
             current = set(self._store.encoded(encoded, lease_s=None if self._index is None else self._lease_s))
@@ -85,7 +146,6 @@ class Ingestor:
                     if (outcome := vectors.get(_id(claim))) is not None
                 ],
             )
-        return len(claims)
 
     def apply_due(self) -> int:
         """Write a batch of encoded items and of tombstones to the index."""

@@ -50,7 +50,7 @@ def open_ingestion(
 ) -> Ingestion:
     """Start to take items in, until the stack is closed."""
     encoder = BatchEncoder(adapter, models, _pictures(settings))
-    ingestor = _ingestor(settings, store, index, encoder, telemetry)
+    ingestor = _ingestor(stack, settings, store, index, encoder, telemetry)
     app = make_app(settings.broker_url, lease_s=settings.lease_seconds)
     steps = Steps(lease_s=settings.lease_seconds)
 
@@ -134,13 +134,18 @@ def _open_ingestor(settings: Settings, adapter: ServedAdapter) -> Ingestor:
     store = open_store(stack, settings)
     worker_process_shutdown.connect(lambda **_: stack.close(), weak=False)
     encoder = BatchEncoder(adapter, models_of(adapter, settings), _pictures(settings))
-    return _ingestor(settings, store, index, encoder, Telemetry())
+    return _ingestor(stack, settings, store, index, encoder, Telemetry())
 
 
 def _ingestor(
-    settings: Settings, store: ItemStore, index: VectorIndex | None, encoder: BatchEncoder, telemetry: Telemetry
+    stack: ExitStack,
+    settings: Settings,
+    store: ItemStore,
+    index: VectorIndex | None,
+    encoder: BatchEncoder,
+    telemetry: Telemetry,
 ) -> Ingestor:
-    return Ingestor(
+    ingestor = Ingestor(
         store=store,
         index=index,
         encoder=encoder,
@@ -149,6 +154,8 @@ def _ingestor(
         lease_s=settings.lease_seconds,
         max_attempts=settings.max_attempts,
     )
+    stack.callback(ingestor.close)
+    return ingestor
 
 
 def _pictures(settings: Settings) -> PictureReader:

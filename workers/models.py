@@ -1,7 +1,9 @@
 """The encoders of one adapter, each opened by the thread that first needs it."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from adapters.artifact import EncoderName
@@ -16,6 +18,7 @@ from workers.isolation import Lazy
 E = TypeVar("E", TextEncoder, ImageEncoder)
 
 SENTENCE_PATIENCE_S = 2.0
+SENTENCES_AT_ONCE = 16
 
 
 class Models:
@@ -33,10 +36,18 @@ class Models:
         self.text, self.image = Lazy(open_text), Lazy(open_image)
         # A second one: threads may not share a tokeniser, and a reader should not wait for a batch of items.
         self._reader = Lazy(open_text)
+        self._asked: deque[tuple[str, Future[Vector]]] = deque()
         self._reading = threading.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """How many sentences wait to be encoded."""
+        return len(self._asked)
+
     def embed_sentence(self, sentence: str) -> Vector:
-        """The embedding of a reader's words, one sentence at a time; takes milliseconds: call it off the event loop.
+        """The embedding of a reader's words; takes milliseconds: call it off the event loop.
+
+        Whoever gets the encoder encodes with it what others have been waiting with; a lone sentence waits for nothing.
 
         Raises
         ------
@@ -48,13 +59,29 @@ class Models:
         words = clean_text(sentence)
         if not words:
             raise InvalidInput("there are no words", subject="preferences", remedy="Write a sentence")
+        answer: Future[Vector] = Future()
+        self._asked.append((words, answer))
         if not self._reading.acquire(timeout=SENTENCE_PATIENCE_S):
+            answer.cancel()
             raise Unavailable("too many sentences wait to be encoded", subject="preferences", remedy="Try again later")
         try:
-            vector: Vector = self._reader.get().encode([words])[0]
-            return vector
+            while not answer.done():
+                self._embed_some()
         finally:
             self._reading.release()
+        return answer.result()
+
+    def _embed_some(self) -> None:
+        some = [self._asked.popleft() for _ in range(min(len(self._asked), SENTENCES_AT_ONCE))]
+        some = [(words, answer) for words, answer in some if answer.set_running_or_notify_cancel()]
+        try:
+            vectors = self._reader.get().encode([words for words, _ in some])
+        except Exception as error:
+            for _, answer in some:
+                answer.set_exception(error)
+        else:
+            for (_, answer), vector in zip(some, vectors, strict=True):
+                answer.set_result(vector)
 
 
 def models_of(adapter: ServedAdapter, settings: Settings) -> Models:

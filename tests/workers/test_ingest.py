@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from coldstart.errors import Unavailable
 from coldstart.index import Point, VectorIndex
 from coldstart.vectors import Mask, Matrix
 from tests.workers.conftest import Works
-from tests.workers.toy import Served, SideBySide, WordCounter, draft, picture
+from tests.workers.toy import MeanColour, Served, SideBySide, WordCounter, draft, picture, wait_until
+from workers.models import Models
 
 NOT_FINITE = "bad: the vector holds NaN or an infinite number. Check the encoder or the import"
 
@@ -319,3 +321,107 @@ def test_the_served_vector_is_what_a_query_finds(works: Works) -> None:
     works.ingestor.encode_due()
     hits = works.index.query(np.array([[0, 1, 0, 0, 0]], dtype=np.float32), 1)[0]
     assert [(hit.item_id, hit.score) for hit in hits] == [("coffee", 2.0)]
+
+
+class Paused(WordCounter):
+    """Takes as long for a batch as the test likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+    def encode(self, batch: Sequence[str]) -> Matrix:
+        self.begun.release()
+        assert self.go_on.acquire(timeout=20)
+        return super().encode(batch)
+
+
+def status(works: Works, *item_ids: str) -> list[str]:
+    return [works.store.get(item_id).status.value for item_id in item_ids]
+
+
+def test_in_a_backlog_the_next_batch_is_claimed_and_the_one_before_written_meanwhile(
+    build: Callable[..., Works],
+) -> None:
+    paused = Paused()
+    works = build(lambda: paused, batch=2)
+    works.store.accept([draft(f"{n}") for n in range(6)])
+    worker = threading.Thread(target=drain, args=[works])
+    worker.start()
+    assert paused.begun.acquire(timeout=20)
+    wait_until(lambda: status(works, "0", "2", "4") == ["encoding", "encoding", "pending"], what="two batches claimed")
+    paused.go_on.release()
+    assert paused.begun.acquire(timeout=20)
+    wait_until(lambda: status(works, "0", "2", "4") == ["retrievable", "encoding", "encoding"], what="one written")
+    paused.go_on.release(2)
+    worker.join(20)
+    assert set(status(works, *map(str, range(6)))) == {"retrievable"}
+
+
+def test_a_lone_item_is_retrievable_when_its_step_is_over(works: Works) -> None:
+    works.store.accept([draft("a")])
+    assert works.ingestor.encode_due() == 1
+    assert status(works, "a") == ["retrievable"]
+
+
+def test_what_was_claimed_ahead_is_given_back_at_the_end(build: Callable[..., Works]) -> None:
+    works = build(batch=2)
+    works.store.accept([draft(f"{n}") for n in range(5)])
+    assert works.ingestor.encode_due() == 2
+    works.ingestor.close()
+    assert status(works, "0", "1", "2", "3", "4") == ["retrievable", "retrievable", "pending", "pending", "pending"]
+    again = works.store.claim(Stage.ENCODE, limit=9, lease_s=60, max_attempts=3)
+    assert [(each.record.item.item_id, each.attempts) for each in again] == [("2", 1), ("3", 1), ("4", 1)]
+
+
+def test_what_was_claimed_ahead_too_long_ago_is_left_to_others(build: Callable[..., Works]) -> None:
+    now = [0.0]
+    works = build(batch=2, clock=lambda: now[0], lease_s=0.2)
+    works.store.accept([draft(f"{n}") for n in range(4)])
+    assert works.ingestor.encode_due() == 2
+    wait_until(lambda: status(works, "2") == ["encoding"], what="the claim ahead")
+    wait_until(lambda: works.store.due(Stage.ENCODE) == 2, what="the end of its lease")
+    now[0] = 1.0
+    assert works.ingestor.encode_due() == 1  # lost by somebody, so alone
+    assert works.store.get("2").status is Status.RETRIEVABLE
+
+
+def test_what_cannot_be_written_behind_is_told_and_due_again(
+    build: Callable[..., Works], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = build(batch=2, lease_s=0.2)
+    works.store.accept([draft(f"{n}") for n in range(2)])
+    with monkeypatch.context() as away:
+        away.setattr(works.store, "done", lost)
+        works.ingestor.encode_due()
+        with pytest.raises(Unavailable, match="away"):
+            works.ingestor.encode_due()
+    wait_until(lambda: works.store.due(Stage.INDEX) == 2, what="the end of the lease")
+    drain(works)
+    assert status(works, "0", "1") == ["retrievable", "retrievable"]
+
+
+def lost(*_: object) -> None:
+    raise Unavailable("the database is away")
+
+
+def test_sentences_that_wait_are_encoded_together() -> None:
+    paused = Paused()
+    models = Models(lambda: paused, MeanColour)
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(models.embed_sentence, "Tea")
+        assert paused.begun.acquire(timeout=20)
+        others = [pool.submit(models.embed_sentence, "Coffee " * n) for n in range(1, 5)]
+        wait_until(lambda: models.waiting == 4, what="the others")
+        paused.go_on.release(2)
+        assert [first.result(20).tolist(), *(each.result(20).tolist() for each in others)] == [
+            [1, 0], [0, 1], [0, 2], [0, 3], [0, 4]
+        ]  # fmt: skip
+    assert sorted(map(len, paused.batches)) == [1, 4]
+
+
+def test_a_sentence_that_cannot_be_encoded_says_so_to_each_who_waits() -> None:
+    models = Models(WordCounter, MeanColour)
+    with pytest.raises(RuntimeError, match="choked"):
+        models.embed_sentence("poison")
+    assert models.embed_sentence("tea").tolist() == [1, 0]
