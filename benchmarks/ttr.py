@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.ttr [--quick]`` builds a catalogue of 20,000 warm items (--quick: 2,000) of random embeddings,
 serves it, posts new items with a text of 60 words and a 224 px JPEG one after another, and asks for lists. TTR is the
-service's own, from committed to searchable; every item is then also asked for. Ends with one JSON line.
+service's own, from committed to searchable; every item is then also asked for. The floor (`benchmarks.floor`) is taken
+beside it, with the service idle. Ends with one JSON line.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from adapters.config import AdapterConfig
 from adapters.content import Contents
 from adapters.fit import fit
 from api.cli.arrivals import wait_until_settled
-from benchmarks import processes
+from benchmarks import floor, processes
 from coldstart.backbones import FrozenBackbone
 from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, open_image_encoder, open_text_encoder
 from coldstart.ids import IdMap
@@ -58,7 +59,7 @@ def main() -> None:
         built = time.perf_counter()
         with serving(Path(folder), items) as service:
             start_s = time.perf_counter() - built
-            report(service, items=items, posts=posts, requests=requests, start_s=start_s)
+            report(service, Path(folder) / "adapter", items=items, posts=posts, requests=requests, start_s=start_s)
 
 
 def build(folder: Path, items: int) -> None:
@@ -101,16 +102,18 @@ def serving(folder: Path, items: int) -> Iterator[processes.Service]:
         yield service
 
 
-def report(service: processes.Service, *, items: int, posts: int, requests: int, start_s: float) -> None:
+def report(service: processes.Service, adapter: Path, *, items: int, posts: int, requests: int, start_s: float) -> None:
     """Measure, print a table, then one line of JSON."""
     client = service.client
     rng = np.random.default_rng(1)
     post(client, rng, 5, "warm-up")
     put_ms, ttr_ms = post(client, rng, posts, "new")
+    floor_ms = floor.alone(adapter, [item(rng) for _ in range(posts)])
     users = rng.integers(USERS, size=requests)
     rows = {
         "PUT answered 202": put_ms,
         "TTR, text and picture": ttr_ms,
+        "floor of TTR: encoders and upsert alone": floor_ms,
         "list for a known user": timed(lambda n: client.get(f"/users/user-{users[n]}/recommendations"), requests),
         "list for 5 clicked items": timed(
             lambda n: client.post("/recommendations", json={"clicked": [f"item-{users[n] + k}" for k in range(5)]}),
@@ -136,6 +139,7 @@ def report(service: processes.Service, *, items: int, posts: int, requests: int,
     known = rows["list for a known user"]
     result = {
         **{f"ttr_p{q}_ms": round(float(np.percentile(ttr_ms, q)), 1) for q in (50, 95, 99)},
+        "floor_p50_ms": round(float(np.percentile(floor_ms, 50)), 1),
         **{f"recommend_p{q}_ms": round(float(np.percentile(known, q)), 1) for q in (50, 95)},
         "recommend_busy_p95_ms": round(float(np.percentile(busy, 95)), 1),
         "crowd_p99_ms": round(float(np.percentile(many, 99)), 1),
