@@ -27,10 +27,10 @@ def available(now: float) -> Filter:
     return {PUBLISHED_AT: {"not": {"gt": now}}, EXPIRES_AT: {"not": {"lte": now}}}
 
 
-def is_available(payload: Mapping[str, Any], now: float) -> bool:
-    """What `available` asks of a point, in plain Python.
+def shown_within(payload: Mapping[str, Any]) -> tuple[float, float]:
+    """From when and until when, by a point's payload: what `available` asks of it holds in between.
 
-    >>> is_available({"expires_at": 10.0}, 9.9), is_available({"expires_at": 10.0}, 10.0)
-    (True, False)
+    >>> shown_within({"expires_at": 10.0})
+    (-inf, 10.0)
     """
-    return bool(payload.get(PUBLISHED_AT, now) <= now < payload.get(EXPIRES_AT, float("inf")))
+    return payload.get(PUBLISHED_AT, float("-inf")), payload.get(EXPIRES_AT, float("inf"))

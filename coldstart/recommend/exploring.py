@@ -20,10 +20,11 @@ def draw(logits: Vector, n: int, rng: np.random.Generator) -> tuple[Rows, Vector
     propensities: list[float] = []
     for _ in range(min(n, int(np.isfinite(left).sum()))):
         weights = np.exp(left - left.max())
-        chances = weights / weights.sum()
-        row = int(rng.choice(len(left), p=chances))
+        below = weights.cumsum()
+        # What `rng.choice` does of chances, without checking that they are any.
+        row = int(below.searchsorted(rng.random() * below[-1], side="right"))
         rows.append(row)
-        propensities.append(float(chances[row]))
+        propensities.append(float(weights[row] / below[-1]))
         left[row] = -np.inf
     return np.array(rows, dtype=np.int64), np.array(propensities, dtype=np.float32)
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from coldstart.availability import is_available
+from coldstart.availability import shown_within
 from coldstart.catalog import Newcomer
 from coldstart.entities import ExternalId
 from coldstart.index import Hit, Point, VectorIndex
@@ -41,12 +42,21 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """New items that are owed impressions: vectors [n, D], how many an hour [n], and the row of each."""
+    """New items that are owed impressions: vectors [n, D], log of how many an hour [n], window [n, 2], row of each."""
 
     points: tuple[Point, ...]
     vectors: Matrix
-    need: Vector
+    log_need: Vector
+    windows: NDArray[np.float64]
     places: Mapping[ExternalId, int]
+
+    @classmethod
+    def of(cls, points: Sequence[Point], need: Vector, *, dim: int) -> "Owed":
+        """These, of which each needs so many impressions an hour [n]."""
+        vectors = np.array([point.vector for point in points], dtype=np.float32).reshape(len(points), dim)
+        windows = np.array([shown_within(point.payload) for point in points]).reshape(len(points), 2)
+        places = {point.item_id: row for row, point in enumerate(points)}
+        return cls(tuple(points), vectors, np.log(need), windows, places)
 
 
 class Arrivals(Protocol):
@@ -84,7 +94,7 @@ class Floor:
         self._store, self._index, self._quota, self._clock = store, index, quota, clock
         self._lock = threading.Lock()
         self._shown: Counter[ExternalId] = Counter()  # since the last refresh
-        self._owed = Owed((), np.empty((0, index.dim), dtype=np.float32), np.empty(0, dtype=np.float32), {})
+        self._owed = Owed.of((), np.empty(0, dtype=np.float32), dim=index.dim)
 
     def refresh(self) -> int:
         """Tell the store what was shown, and learn what is owed; returns how many items are.
@@ -109,11 +119,8 @@ class Floor:
         urgent = [row for row in np.argsort(-needed, kind="stable")[:MAX_OWED] if needed[row] > 0]
         points = self._index.fetch([found[row].item_id for row in urgent])
         rows = [row for row in urgent if found[row].item_id in points]
-        here = tuple(points[found[row].item_id] for row in rows)
-        vectors = np.array([point.vector for point in here], dtype=np.float32).reshape(len(here), self._index.dim)
-        self._owed = Owed(
-            here, vectors, needed[rows].astype(np.float32), {point.item_id: n for n, point in enumerate(here)}
-        )
+        here = [points[found[row].item_id] for row in rows]
+        self._owed = Owed.of(here, needed[rows].astype(np.float32), dim=self._index.dim)
         return len(rows)
 
     def count(self, item_ids: Sequence[ExternalId]) -> None:
@@ -143,14 +150,12 @@ class Floor:
         if not owed.points:
             return []
         scores = np.zeros(len(owed.points), dtype=np.float32) if query is None else owed.vectors @ query
-        logits = tempered(scores, TEMPERATURE) + np.log(owed.need)
-        for row, point in enumerate(owed.points):
-            if (
-                point.item_id in unwanted
-                or not is_available(point.payload, now)
-                or not all(condition.holds(point.payload) for condition in conditions)
-            ):
-                logits[row] = -np.inf
+        logits = tempered(scores, TEMPERATURE) + owed.log_need
+        logits[(now < owed.windows[:, 0]) | (now >= owed.windows[:, 1])] = -np.inf
+        logits[[owed.places[item_id] for item_id in owed.places.keys() & unwanted]] = -np.inf
+        if conditions:
+            fit = [all(condition.holds(point.payload) for condition in conditions) for point in owed.points]
+            logits[~np.array(fit)] = -np.inf
         rows, propensities = draw(logits, n, rng)
         live = self._index.fetch([owed.points[row].item_id for row in rows])
         picks = zip(rows.tolist(), propensities.tolist(), strict=True)

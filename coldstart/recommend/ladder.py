@@ -163,7 +163,7 @@ class Recommender:
         if kept <= 0:
             return rows
         unwanted = {*_unwanted(request, evidence), *(row.item_id for row in rows)}
-        conditions = read_filter(evidence.where)
+        conditions = read_filter(request.where)  # whether it may be shown now, the floor knows
         picks = self._floor.draw(kept, evidence.query, unwanted=unwanted, conditions=conditions, rng=rng)
         if not picks:
             return rows
