@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,9 @@ from coldstart.vectors import Mask, Matrix, Rows, Vector
 
 _BLEND_HALF = 10
 """Recent clicks that weigh as much as a known user's whole history; to be fitted where event streams are evaluated."""
+
+_AT_HAND = 10_000
+"""Known users whose queries and training items are kept: some 2 kB each."""
 
 _TAIL = 2.0**-10
 """Scale of what a served vector carries for the ranker: too small for any cosine or search graph to notice, and exact.
@@ -65,6 +68,7 @@ class ServedAdapter:
         self.image_model, self.image_fingerprint = artifact.image.model, artifact.image.fingerprint
         self.text_dim = self.adapter.contents.text.shape[1]
         self.image_dim = self.adapter.contents.image.shape[1]
+        self._known = lru_cache(_AT_HAND)(self._look)  # frozen: what a user's row says never changes
 
     @classmethod
     def load(cls, folder: Path, *, backbone: Path | None = None) -> "ServedAdapter":
@@ -163,17 +167,19 @@ class ServedAdapter:
             yield item_id, contents.text[row] if has_text else None, contents.image[row] if has_image else None
 
     def user_vector(self, user_id: ExternalId) -> Vector | None:
-        """The frozen backbone's user in the served space [D]; ``None`` where it is unknown."""
-        row = self.backbone.users.rows([user_id])
-        return None if row[0] < 0 else self._query(self.adapter.user_vectors(row))
+        """The frozen backbone's user in the served space [D], read-only; ``None`` where it is unknown."""
+        return self._known(user_id)[0] if user_id in self.backbone.users else None
 
     def seen(self, user_id: ExternalId) -> Sequence[ExternalId]:
         """What the user met in training."""
-        row = int(self.backbone.users.rows([user_id])[0])
-        if row < 0:
-            return ()
-        clicks = self.backbone.clicks
-        return [self.backbone.items.ids[i] for i in clicks.indices[clicks.indptr[row] : clicks.indptr[row + 1]]]
+        return self._known(user_id)[1] if user_id in self.backbone.users else ()
+
+    def _look(self, user_id: ExternalId) -> tuple[Vector, tuple[ExternalId, ...]]:
+        row, clicks = self.backbone.users.row(user_id), self.backbone.clicks
+        query = self._query(self.adapter.user_vectors(np.array([row])))
+        query.flags.writeable = False
+        met = clicks.indices[clicks.indptr[row] : clicks.indptr[row + 1]].tolist()
+        return query, tuple(self.backbone.items.ids[item] for item in met)
 
     def fold_in(self, item_vectors: Matrix, weights: Vector | None = None) -> Vector:
         """A query [D] from the served vectors [k, D] of clicked items; see `adapters.space.Adapter.fold_in`."""
