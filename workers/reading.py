@@ -24,7 +24,7 @@ from workers.events import EventConsumer
 from workers.models import Models
 from workers.periodic import Periodic
 from workers.recording import Recorder
-from workers.users import open_state
+from workers.users import is_alone, open_state
 
 # As many as requests may read at once: only readers that hang keep others from reading.
 READ_THREADS = 16
@@ -61,7 +61,9 @@ def open_reading(
     users = UserStore(settings.catalog_url)
     stack.callback(users.close)
     # Half as long: where the store hangs, what is asked for next may be had without it.
-    readers = Readers(users, encoder=adapter.text_fingerprint, bulkhead=_bulkhead(settings, share=0.5))
+    readers = Readers(
+        users, encoder=adapter.text_fingerprint, bulkhead=_bulkhead(settings, share=0.5), alone=is_alone(settings)
+    )
     recorder = Recorder(store, state, telemetry)
     _consume(stack, settings, recorder, telemetry)
     policy = Policy(cold_share=settings.cold_share, diversity=settings.diversity)

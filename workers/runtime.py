@@ -19,6 +19,7 @@ from coldstart.recommend.policy import Policy
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
 from coldstart.users.erasure import Erased, Place, StatePlace, erase
+from coldstart.users.profile import Profile
 from coldstart.users.readers import Readers
 from coldstart.users.state import UserState
 from workers.app import ENCODE, INDEX
@@ -92,16 +93,26 @@ class Runtime:
         self.wake()
         return seeded
 
+    def put_profile(self, user_id: ExternalId, profile: Profile) -> float:
+        """Store what a user says (`UserStore.put`); lists know at once."""
+        stored_at = self.users.put(user_id, profile)
+        self.readers.forget([user_id])
+        return stored_at
+
     def merge(self, source: ExternalId, *, into: ExternalId) -> Merged:
         """Make two users one (`UserStore.merge`); lists know at once."""
         merged = self.users.merge(source, into=into)
+        self.readers.forget([source, merged.user_id])
         with suppress(Unavailable):  # then the state lets go of them by itself, as soon as it can
             self.state.forget([source, merged.user_id])
         return merged
 
     def erase(self, user_id: ExternalId) -> Erased:
         """Erase every trace of a person (`coldstart.users.erasure.erase`), and look afterwards."""
-        erased = erase(user_id, self.users, self.places)
+        try:
+            erased = erase(user_id, self.users, self.places)
+        finally:  # also of an erasure that is broken off and will be taken up again
+            self.readers.forget([user_id])
         self.readers.look()
         return erased
 

@@ -16,6 +16,17 @@ class StateKind(StrEnum):
     LOG = "log"
 
 
+def is_alone(settings: Settings) -> bool:
+    """Whether one process has the deployment's users to itself.
+
+    Without a Qdrant server the index allows one service a folder, and SQLite is a file of that folder's machine.
+
+    >>> is_alone(Settings()), is_alone(Settings(database_url="postgresql://host/name"))
+    (True, False)
+    """
+    return settings.embeds_catalog and settings.qdrant_url is None
+
+
 def state_kind(settings: Settings) -> StateKind:
     """Redis where the settings name one; memory where one process has the deployment to itself; else the log alone.
 
@@ -24,9 +35,7 @@ def state_kind(settings: Settings) -> StateKind:
     """
     if settings.redis_url is not None:
         return StateKind.REDIS
-    # Without a Qdrant server the index allows one service a folder, and SQLite is a file of that folder's machine.
-    alone = settings.embeds_catalog and settings.qdrant_url is None
-    return StateKind.MEMORY if alone else StateKind.LOG
+    return StateKind.MEMORY if is_alone(settings) else StateKind.LOG
 
 
 def open_state(stack: ExitStack, settings: Settings, load: Load) -> UserState:

@@ -35,7 +35,7 @@ async def put_user(user_id: UserId, body: UserBody, service: ServiceDep) -> Stor
         disliked=tuple(body.disliked),
         attributes=body.attributes,
     )
-    updated_at = await service.writes.run(service.runtime.users.put, user_id, profile)
+    updated_at = await service.writes.run(service.runtime.put_profile, user_id, profile)
     return StoredView(user_id=user_id, updated_at=moment(updated_at))
 
 

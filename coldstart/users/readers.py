@@ -1,7 +1,9 @@
 """Whom a list is for, whatever becomes of the store: somebody who was erased stays erased while it is away."""
 
 import logging
-from collections.abc import Callable
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from time import monotonic
 
@@ -16,10 +18,14 @@ _log = logging.getLogger(__name__)
 LOOK_S = 1.0
 OVERLAP_S = 60.0
 """How far back a look goes beyond the newest that is known: longer than a transaction takes, or two clocks differ."""
+AT_HAND = 20_000
+"""Readers that one process keeps; of each a kilobyte or two where they said something, else a tenth of that."""
 
 
 class Readers:
     """Asks the store, and knows by itself who was erased: as of a second before the last list that was made.
+
+    Where this process alone writes users, it asks once for each, until `forget` says that something is new of them.
 
     Parameters
     ----------
@@ -28,6 +34,8 @@ class Readers:
         Fingerprint of the text encoder at work: embeddings of another one are left out.
     bulkhead : Bulkhead, optional
         Through which a store behind a network is asked.
+    alone : bool
+        Whether no other process writes users.
     clock : callable, optional
         Seconds, never going back.
     """
@@ -38,10 +46,13 @@ class Readers:
         *,
         encoder: str,
         bulkhead: Bulkhead | None = None,
+        alone: bool = False,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._accounts, self._encoder, self._bulkhead, self._clock = accounts, encoder, bulkhead, clock
         self._erased, self._newest = set[str](), float("-inf")
+        self._at_hand, self._most = OrderedDict[ExternalId, Reader](), AT_HAND if alone else 0
+        self._changes, self._lock = 0, threading.Lock()
         self.look()
 
     def look(self) -> None:
@@ -57,11 +68,34 @@ class Readers:
 
     def reader_of(self, user_id: ExternalId) -> Reader:
         """Who asks; `degraded` where the store does not answer."""
+        with self._lock:
+            if (known := self._at_hand.get(user_id)) is not None:
+                self._at_hand.move_to_end(user_id)
+                return known
+            changes = self._changes
         try:
-            return self._ask(user_id) if self._bulkhead is None else self._bulkhead.call(self._ask, user_id)
+            reader = self._ask(user_id) if self._bulkhead is None else self._bulkhead.call(self._ask, user_id)
         except Unavailable as error:
             _log.warning("profiles not used", extra={"error": str(error)})
             return Reader(user_id, erased=self.is_erased(user_id), degraded=True)
+        with self._lock:
+            # Not what was read before a change, nor what is known under another name, whose changes name the account.
+            if self._most and changes == self._changes and reader.user_id == user_id:
+                self._at_hand[user_id] = reader
+                if len(self._at_hand) > self._most:
+                    self._at_hand.popitem(last=False)
+        return reader
+
+    def has_at_hand(self, user_id: ExternalId) -> bool:
+        """Whether `reader_of` would ask nobody."""
+        return user_id in self._at_hand
+
+    def forget(self, user_ids: Iterable[ExternalId]) -> None:
+        """Something is new of these: what they said, whose an id is, or that they were erased."""
+        with self._lock:
+            self._changes += 1
+            for user_id in user_ids:
+                self._at_hand.pop(user_id, None)
 
     def _ask(self, user_id: ExternalId) -> Reader:
         if self._clock() - self._looked_at >= LOOK_S:

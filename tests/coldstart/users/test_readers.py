@@ -58,3 +58,51 @@ def test_somebody_erased_stays_so_while_the_store_is_away(
     assert len(caplog.records) == 3 and "-the-start" not in caplog.text
     users.away = False
     assert readers.reader_of("somebody") == Reader("somebody")
+
+
+def test_one_that_writes_alone_asks_once_until_something_is_new(users: Fragile) -> None:
+    users.put("ann", TEA)
+    readers = Readers(users, encoder="words-1", alone=True)
+    assert readers.reader_of("ann").profile == TEA and readers.reader_of("bob") == Reader("bob")
+    users.away = True
+    assert readers.reader_of("ann").profile == TEA and not readers.reader_of("ann").degraded
+    assert readers.has_at_hand("bob") and not readers.has_at_hand("cleo")
+    users.away = False
+    users.put("bob", TEA)
+    readers.forget(["bob"])
+    assert readers.reader_of("bob").profile == TEA
+
+
+def test_a_name_of_an_account_is_asked_for_each_time(users: Fragile) -> None:
+    readers = Readers(users, encoder="words-1", alone=True)
+    assert readers.reader_of("visitor").user_id == "visitor"
+    users.merge("visitor", into="ann")
+    readers.forget(["visitor", "ann"])
+    assert readers.reader_of("visitor") == Reader("ann") and not readers.has_at_hand("visitor")
+    users.put("ann", TEA)
+    readers.forget(["ann"])
+    assert readers.reader_of("visitor").profile == TEA
+
+
+def test_what_was_read_before_a_change_is_not_kept(users: Fragile, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers = Readers(users, encoder="words-1", alone=True)
+    read = users.reader
+
+    def overtaken(user_id: ExternalId) -> Reader:
+        before = read(user_id)
+        users.put(user_id, TEA)
+        readers.forget([user_id])
+        return before
+
+    monkeypatch.setattr(users, "reader", overtaken)
+    assert readers.reader_of("ann") == Reader("ann")
+    monkeypatch.undo()
+    assert readers.reader_of("ann").profile == TEA
+
+
+def test_so_many_are_at_hand_and_no_more(users: Fragile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coldstart.users.readers.AT_HAND", 2)
+    readers = Readers(users, encoder="words-1", alone=True)
+    for name in ("ann", "bob", "ann", "cleo"):
+        readers.reader_of(name)
+    assert [readers.has_at_hand(name) for name in ("ann", "bob", "cleo")] == [True, False, True]
