@@ -24,7 +24,7 @@ from workers.events import EventConsumer
 from workers.models import Models
 from workers.periodic import Periodic
 from workers.recording import Recorder
-from workers.users import is_alone, open_state
+from workers.users import at_hand_of, is_alone, open_state
 
 # As many as requests may read at once: only readers that hang keep others from reading.
 READ_THREADS = 16
@@ -79,6 +79,7 @@ def open_reading(
         floor=_open_floor(stack, settings, store, index, telemetry),
         policy=policy,
         half_life_s=settings.half_life_days * 86_400.0,
+        at_hand=at_hand_of(readers, state),
     )
     experiments = ExperimentStore(settings.catalog_url)
     stack.callback(experiments.close)

@@ -4,7 +4,10 @@ from contextlib import ExitStack
 from enum import StrEnum
 
 from coldstart.errors import MissingExtra
+from coldstart.recommend.at_hand import AtHand
 from coldstart.settings import Settings
+from coldstart.users.memory import MemoryState
+from coldstart.users.readers import Readers
 from coldstart.users.state import Load, LogState, UserState
 
 
@@ -50,8 +53,11 @@ def open_state(stack: ExitStack, settings: Settings, load: Load) -> UserState:
             stack.callback(redis.close)
             return RedisState(redis, load)
         case StateKind.MEMORY:
-            from coldstart.users.memory import MemoryState
-
             return MemoryState(load)
         case StateKind.LOG:
             return LogState(load)
+
+
+def at_hand_of(readers: Readers, state: UserState) -> AtHand | None:
+    """What lists can be made of in this process alone; nothing where behaviour is kept elsewhere."""
+    return AtHand(readers, state) if isinstance(state, MemoryState) else None

@@ -127,7 +127,7 @@ class Arms:
         self._running = self._log.running()
 
     def recommend(
-        self, request: Request, *, unit: ExternalId | None = None
+        self, request: Request, *, unit: ExternalId | None = None, at_hand: bool = False
     ) -> tuple[RecommendationList, tuple[Assignment, ...]]:
         """The list, and the arms that it was made by.
 
@@ -135,21 +135,25 @@ class Arms:
         ----------
         unit : ExternalId, optional
             Whom experiments know the reader by; without it, or for a request with a policy of its own, there is none.
+        at_hand : bool
+            Raise `coldstart.recommend.at_hand.NotAtHand` rather than ask a store or an encoder.
         """
+        recommender = self._recommender.at_hand(request) if at_hand else self._recommender
         running = self._running
         if unit is None or request.policy is not None or not running:
-            return self._recommender.recommend(request), ()
+            return recommender.recommend(request), ()
         taking = [each for each in running if takes_part(each, unit)]
         if not taking:
-            return self._recommender.recommend(request), ()
+            return recommender.recommend(request), ()
         alone = {each.experiment_id: arm_of(each, unit) for each in taking if each.kind is Kind.AB}
         mixed = next((each for each in taking if each.kind is Kind.INTERLEAVING), None)
         pipelines = [arm.pipeline for arm in alone.values()]
         watermark = self._clock()  # the store is read after this: whatever was committed before is in the list
         if mixed is None:
-            made = Made(self._list(request, pipelines), degraded=self._policy(pipelines) is None)
+            answer = recommender.recommend(self._with_policy(request, pipelines))
+            made = Made(answer, degraded=self._policy(pipelines) is None)
         else:
-            made = self._drafted(request, pipelines, mixed)
+            made = self._drafted(recommender, request, pipelines, mixed)
         assignments = [Assignment(experiment_id, arm.name) for experiment_id, arm in alone.items()]
         if mixed is not None:
             assignments.append(Assignment(mixed.experiment_id, INTERLEAVED))
@@ -166,13 +170,15 @@ class Arms:
         except InvalidInput:
             return None
 
-    def _list(self, request: Request, pipelines: Sequence[Pipeline]) -> RecommendationList:
-        return self._recommender.recommend(replace(request, policy=self._policy(pipelines)))
+    def _with_policy(self, request: Request, pipelines: Sequence[Pipeline]) -> Request:
+        return replace(request, policy=self._policy(pipelines))
 
-    def _drafted(self, request: Request, pipelines: Sequence[Pipeline], mixed: Experiment) -> "Made":
+    def _drafted(
+        self, recommender: Recommender, request: Request, pipelines: Sequence[Pipeline], mixed: Experiment
+    ) -> "Made":
         """One list of the two that the arms make."""
         both = [[*pipelines, arm.pipeline] for arm in mixed.arms]
-        first, second = (self._list(request, each) for each in both)
+        first, second = (recommender.recommend(self._with_policy(request, each)) for each in both)
         rows = [{row.item_id: row for row in answer.rows} for answer in (first, second)]
         names = (mixed.arms[0].name, mixed.arms[1].name)
         drafted = team_draft(

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from coldstart.errors import NotFound, Unavailable
 from coldstart.index import Filter, Hit, VectorIndex
 from coldstart.index.conditions import read_filter
 from coldstart.kinds import kind_of
+from coldstart.recommend.at_hand import AtHand, NotAtHand, require_small
 from coldstart.recommend.behaviour import Behaviour
 from coldstart.recommend.floor import Floor
 from coldstart.recommend.listing import Search, make_list
@@ -78,6 +80,8 @@ class Recommender:
         How lists are put together for requests that do not say.
     half_life_s : float
         Seconds in which an event loses half its weight.
+    at_hand : AtHand, optional
+        What there is of readers in this process, as is the index.
     clock : callable
         Unix seconds.
     """
@@ -96,13 +100,17 @@ class Recommender:
         reader_of: Callable[[ExternalId], Reader] = Reader,
         policy: Policy | None = None,
         half_life_s: float = HALF_LIFE_S,
+        at_hand: AtHand | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._index, self._users, self._store = index, users, store
+        self._index, self._users = index, users
+        self._store: Behaviour | AtHand = store
         self._reader_of, self._encode_preferences = reader_of, encode_preferences
         self._adapter_version, self._telemetry = adapter_version, telemetry
         self._keeper = ShelfKeeper(store, index, trained_clicks)
+        self._shelf = self._keeper.shelf
         self._floor, self._policy, self._half_life_s, self._clock = floor, policy or Policy(), half_life_s, clock
+        self._quick = None if at_hand is None else self._restricted_to(at_hand)
 
     def recommend(self, request: Request) -> RecommendationList:
         """The best items for the request, without those the user has met in training or in the last 1,000 events.
@@ -127,6 +135,19 @@ class Recommender:
         self._floor.count([row.item_id for row in rows])
         self._telemetry.listed(strategy, cold=sum(row.cold for row in rows), rows=len(rows))
         return RecommendationList(rows, list_id, strategy, self._adapter_version, evidence.degraded, evidence.ignored)
+
+    def at_hand(self, request: Request) -> "Recommender":
+        """One that makes the same list in about a millisecond, or raises `NotAtHand`, as does this."""
+        if self._quick is None:
+            raise NotAtHand
+        require_small(request)
+        return self._quick
+
+    def _restricted_to(self, parts: AtHand) -> "Recommender":
+        quick = copy(self)
+        quick._store, quick._reader_of, quick._encode_preferences = parts, parts.reader_of, parts.encode
+        quick._shelf = self._keeper.at_hand
+        return quick
 
     def _answer(
         self, request: Request, evidence: Evidence, policy: Policy, rng: np.random.Generator
@@ -285,7 +306,7 @@ class Recommender:
 
     def _from_shelf(self, request: Request, evidence: Evidence) -> list[Recommendation]:
         """The shelf's items that qualify."""
-        shelf, conditions = self._keeper.shelf(), read_filter(evidence.where)
+        shelf, conditions = self._shelf(), read_filter(evidence.where)
         evidence.degraded |= shelf.degraded
         unwanted = set(_unwanted(request, evidence))
         hits = [
@@ -305,7 +326,7 @@ class Recommender:
         self, request: Request, evidence: Evidence, rows: Sequence[Recommendation]
     ) -> list[Recommendation]:
         """Below the rows, where a filter leaves few of them: what is nearest to the shelf's favourites."""
-        missing, favourites = request.limit - len(rows), self._keeper.shelf().favourites
+        missing, favourites = request.limit - len(rows), self._shelf().favourites
         if missing <= 0 or not len(favourites):
             return []
         exclude = [*_unwanted(request, evidence), *(row.item_id for row in rows)]

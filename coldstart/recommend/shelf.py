@@ -13,6 +13,7 @@ from coldstart.catalog import ItemRecord, Status
 from coldstart.entities import ExternalId
 from coldstart.errors import Unavailable
 from coldstart.index import Hit, VectorIndex
+from coldstart.recommend.at_hand import NotAtHand
 from coldstart.recommend.behaviour import Behaviour
 from coldstart.recommend.mixing import interleave, most_clicked
 from coldstart.vectors import Matrix
@@ -78,6 +79,12 @@ class ShelfKeeper:
                     self._made_at = self._clock()
             finally:
                 self._making.release()
+        return self._shelf
+
+    def at_hand(self) -> Shelf:
+        """The shelf where it need not be made; `NotAtHand` where it is too old."""
+        if self._stale():
+            raise NotAtHand
         return self._shelf
 
     def _stale(self) -> bool:

@@ -43,9 +43,9 @@ class MemoryState:
 
     def recent(self, user_id: ExternalId, *, limit: int) -> list[Event]:
         """See `UserState.recent`."""
+        if (known := self.at_hand(user_id, limit=limit)) is not None:
+            return known
         with self._lock:
-            if user_id in self._histories:
-                return self._latest(user_id, limit)
             arriving = self._arriving.setdefault(user_id, [])
         try:
             loaded = self._load(user_id)
@@ -60,6 +60,11 @@ class MemoryState:
             if user_id in self._histories:
                 return self._latest(user_id, limit)
         return list(loaded[:limit])
+
+    def at_hand(self, user_id: ExternalId, *, limit: int) -> list[Event] | None:
+        """The user's latest events, newest first, where the log need not be read for them."""
+        with self._lock:
+            return self._latest(user_id, limit) if user_id in self._histories else None
 
     def forget(self, user_ids: Sequence[ExternalId]) -> None:
         """See `UserState.forget`."""

@@ -68,11 +68,9 @@ class Readers:
 
     def reader_of(self, user_id: ExternalId) -> Reader:
         """Who asks; `degraded` where the store does not answer."""
-        with self._lock:
-            if (known := self._at_hand.get(user_id)) is not None:
-                self._at_hand.move_to_end(user_id)
-                return known
-            changes = self._changes
+        if (known := self.at_hand(user_id)) is not None:
+            return known
+        changes = self._changes
         try:
             reader = self._ask(user_id) if self._bulkhead is None else self._bulkhead.call(self._ask, user_id)
         except Unavailable as error:
@@ -86,9 +84,12 @@ class Readers:
                     self._at_hand.popitem(last=False)
         return reader
 
-    def has_at_hand(self, user_id: ExternalId) -> bool:
-        """Whether `reader_of` would ask nobody."""
-        return user_id in self._at_hand
+    def at_hand(self, user_id: ExternalId) -> Reader | None:
+        """Who asks, if that is known without asking anybody."""
+        with self._lock:
+            if (known := self._at_hand.get(user_id)) is not None:
+                self._at_hand.move_to_end(user_id)
+            return known
 
     def forget(self, user_ids: Iterable[ExternalId]) -> None:
         """Something is new of these: what they said, whose an id is, or that they were erased."""

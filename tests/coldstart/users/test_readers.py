@@ -66,7 +66,7 @@ def test_one_that_writes_alone_asks_once_until_something_is_new(users: Fragile) 
     assert readers.reader_of("ann").profile == TEA and readers.reader_of("bob") == Reader("bob")
     users.away = True
     assert readers.reader_of("ann").profile == TEA and not readers.reader_of("ann").degraded
-    assert readers.has_at_hand("bob") and not readers.has_at_hand("cleo")
+    assert readers.at_hand("bob") == Reader("bob") and readers.at_hand("cleo") is None
     users.away = False
     users.put("bob", TEA)
     readers.forget(["bob"])
@@ -78,7 +78,7 @@ def test_a_name_of_an_account_is_asked_for_each_time(users: Fragile) -> None:
     assert readers.reader_of("visitor").user_id == "visitor"
     users.merge("visitor", into="ann")
     readers.forget(["visitor", "ann"])
-    assert readers.reader_of("visitor") == Reader("ann") and not readers.has_at_hand("visitor")
+    assert readers.reader_of("visitor") == Reader("ann") and readers.at_hand("visitor") is None
     users.put("ann", TEA)
     readers.forget(["ann"])
     assert readers.reader_of("visitor").profile == TEA
@@ -105,4 +105,4 @@ def test_so_many_are_at_hand_and_no_more(users: Fragile, monkeypatch: pytest.Mon
     readers = Readers(users, encoder="words-1", alone=True)
     for name in ("ann", "bob", "ann", "cleo"):
         readers.reader_of(name)
-    assert [readers.has_at_hand(name) for name in ("ann", "bob", "cleo")] == [True, False, True]
+    assert [readers.at_hand(name) is not None for name in ("ann", "bob", "cleo")] == [True, False, True]
