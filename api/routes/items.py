@@ -10,7 +10,8 @@ from api.idempotency import OnceDep
 from api.intake import accept, accept_batch
 from api.paths import ItemId
 from api.problems import documented
-from api.schemas.answers import AcceptedView, BatchView, ItemsView, ItemView, RecommendationView, SimilarView
+from api.schemas import lists
+from api.schemas.answers import AcceptedView, BatchView, ItemsView, ItemView, SimilarView
 from api.schemas.requests import BatchBody, ItemBody
 from coldstart.access import Scope
 from coldstart.catalog import Status
@@ -63,12 +64,17 @@ async def list_items(
     return ItemsView(items=[ItemView.of(record) for record in records])
 
 
-@router.get("/{item_id:id}/similar", summary="Items like this one", responses=documented(404, 422, 503))
+@router.get(
+    "/{item_id:id}/similar",
+    summary="Items like this one",
+    response_model=SimilarView,
+    responses=documented(404, 422, 503),
+)
 @needs(Scope.READ)
-async def similar(item_id: ItemId, service: ServiceDep, limit: ListLimit = 20) -> SimilarView:
+async def similar(item_id: ItemId, service: ServiceDep, limit: ListLimit = 20) -> Response:
     """By the cosine of their served vectors: alike in content and, for warm items, in who clicks them."""
     rows = await service.lists.run(service.runtime.recommender.similar, item_id, limit)
-    return SimilarView(rows=[RecommendationView.of(row) for row in rows])
+    return lists.similar(rows)
 
 
 @router.get(

@@ -4,12 +4,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from api.access import GuardedRoute, needs
 from api.dependencies import ListLimit, Service, ServiceDep
 from api.paths import UserId
 from api.problems import documented
+from api.schemas import lists
 from api.schemas.answers import RecommendationsView
 from api.schemas.requests import RecommendationsBody
 from coldstart.access import Scope
@@ -23,17 +24,27 @@ from coldstart.recommend.policy import Boost
 router = APIRouter(tags=["recommendations"], route_class=GuardedRoute)
 
 
-@router.get("/users/{user_id:id}/recommendations", summary="Recommend to a user", responses=documented(422, 503))
+@router.get(
+    "/users/{user_id:id}/recommendations",
+    summary="Recommend to a user",
+    response_model=RecommendationsView,
+    responses=documented(422, 503),
+)
 @needs(Scope.READ)
-async def for_user(user_id: UserId, service: ServiceDep, limit: ListLimit = 20) -> RecommendationsView:
+async def for_user(user_id: UserId, service: ServiceDep, limit: ListLimit = 20) -> Response:
     """From the user's history and recent events; a user nobody has heard of gets what is popular and new."""
     answer, assignments = await _recommend(service, Request(user_id=user_id, limit=limit), unit=user_id)
-    return RecommendationsView.of(answer, assignments)
+    return lists.recommendations(answer, assignments)
 
 
-@router.post("/recommendations", summary="Recommend from whatever is known", responses=documented(413, 415, 422, 503))
+@router.post(
+    "/recommendations",
+    summary="Recommend from whatever is known",
+    response_model=RecommendationsView,
+    responses=documented(413, 415, 422, 503),
+)
 @needs(Scope.READ)
-async def recommend(body: RecommendationsBody, service: ServiceDep) -> RecommendationsView:
+async def recommend(body: RecommendationsBody, service: ServiceDep) -> Response:
     """What is known of the reader becomes one query; the answer names what it was made from."""
     request = Request(
         user_id=body.user_id,
@@ -47,7 +58,7 @@ async def recommend(body: RecommendationsBody, service: ServiceDep) -> Recommend
         explain=body.explain,
     )
     answer, assignments = await _recommend(service, request, unit=body.user_id or body.session_id)
-    return RecommendationsView.of(answer, assignments, explain=body.explain)
+    return lists.recommendations(answer, assignments, explain=body.explain)
 
 
 async def _recommend(

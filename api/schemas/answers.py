@@ -1,6 +1,5 @@
 """What the HTTP interface gives."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Self
 
@@ -9,9 +8,6 @@ from pydantic import BaseModel, Field
 from api.problems import FieldProblem
 from api.schemas.requests import Attribute
 from coldstart.catalog import Accepted, ItemRecord, Status
-from coldstart.entities import Recommendation
-from coldstart.recommend import RecommendationList
-from coldstart.recommend.arms import Assignment
 
 
 class AcceptedView(BaseModel):
@@ -134,13 +130,6 @@ class Evidence(BaseModel):
     likeness: float | None = Field(description="The cosine of the two")
     modalities: dict[str, float] = Field(description="Of a cold item, the share of each in what its vector was made of")
 
-    @classmethod
-    def of(cls, row: Recommendation) -> Self:
-        """Of the recommender's row."""
-        total = sum(row.gates.values())
-        shares = {modality: round(gate / total, 3) for modality, gate in row.gates.items()} if total > 0 else {}
-        return cls(nearest=row.nearest, likeness=row.likeness, modalities=shares)
-
 
 class RecommendationView(BaseModel):
     """One row of a list."""
@@ -151,18 +140,6 @@ class RecommendationView(BaseModel):
     reason: str | None
     evidence: Evidence | None
     propensity: float = Field(description="The chance with which it came to its place, given those above it")
-
-    @classmethod
-    def of(cls, row: Recommendation, *, explain: bool = True) -> Self:
-        """A row, with its reason and evidence if wanted."""
-        return cls(
-            item_id=row.item_id,
-            score=row.score,
-            cold=row.cold,
-            reason=row.reason if explain else None,
-            evidence=Evidence.of(row) if explain else None,
-            propensity=row.propensity,
-        )
 
 
 class AssignmentView(BaseModel):
@@ -185,19 +162,6 @@ class RecommendationsView(BaseModel):
     degraded: bool = Field(description="Whether a part that was asked for could not be used")
     ignored: tuple[str, ...] = Field(description="Clicked items that are not retrievable and so said nothing")
     assignments: list[AssignmentView] = Field(description="The experiments that the list is part of")
-
-    @classmethod
-    def of(cls, answer: RecommendationList, assignments: Sequence[Assignment] = (), *, explain: bool = True) -> Self:
-        """The recommender's answer."""
-        return cls(
-            rows=[RecommendationView.of(row, explain=explain) for row in answer.rows],
-            list_id=answer.list_id,
-            strategy=answer.strategy,
-            adapter_version=answer.adapter_version,
-            degraded=answer.degraded,
-            ignored=answer.ignored,
-            assignments=[AssignmentView(experiment=each.experiment, arm=each.arm) for each in assignments],
-        )
 
 
 class SimilarView(BaseModel):
