@@ -208,8 +208,10 @@ class ServedAdapter:
             return None
         user = ranker.users[row]
 
-        def again(scores: Vector, vectors: Matrix, cold: Mask) -> Vector:
+        def again(scores: Vector, item_ids: Sequence[ExternalId], vectors: Matrix, cold: Mask) -> Vector:
             embeddings = vectors[:, -self._tail :] / _TAIL
+            own = self.backbone.items.rows([item_id for item_id, new in zip(item_ids, cold, strict=True) if not new])
+            embeddings[~cold] = ranker.items[own]
             logits = ranker.perceptron(np.tile(user, (len(embeddings), 1)), embeddings)
             return np.asarray(rerank(scores[None], logits[None], cold[None], self.adapter.ranker)[0])
 

@@ -89,13 +89,19 @@ def _boosted(hit: Hit, boosts: Sequence[Boost]) -> Hit:
 
 def _rank(index: VectorIndex, hits: Sequence[Hit], ranker: Ranker) -> list[Hit]:
     """The same items, scored once more."""
-    points = index.fetch([hit.item_id for hit in hits])
-    hits = [hit for hit in hits if hit.item_id in points]
+    # An engine gives vectors out number by number: of a hundred candidates that would take longer than the search.
+    points = index.fetch([hit.item_id for hit in hits if hit.payload["cold"]])
+    hits = [hit for hit in hits if not hit.payload["cold"] or hit.item_id in points]
     if not hits:
         return []
+    vectors = np.zeros((len(hits), index.dim), dtype=np.float32)
+    for row, hit in enumerate(hits):
+        if (point := points.get(hit.item_id)) is not None:
+            vectors[row] = point.vector
     scores = ranker(
         np.array([hit.score for hit in hits], dtype=np.float32),
-        np.stack([points[hit.item_id].vector for hit in hits]),
+        [hit.item_id for hit in hits],
+        vectors,
         np.array([bool(hit.payload["cold"]) for hit in hits]),
     )
     return [replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)]

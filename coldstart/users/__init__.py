@@ -6,8 +6,11 @@ from typing import Protocol
 from coldstart.entities import ExternalId
 from coldstart.vectors import Mask, Matrix, Vector
 
-Ranker = Callable[[Vector, Matrix, Mask], Vector]
-"""From candidates' scores [k], served vectors [k, D] and whether they are cold [k] to their new scores [k]."""
+Ranker = Callable[[Vector, Sequence[ExternalId], Matrix, Mask], Vector]
+"""From candidates' scores [k], ids [k], served vectors [k, D] and whether they are cold [k] to their new scores [k].
+
+Of warm candidates the vectors are not looked at: whoever ranks knows these items.
+"""
 
 
 class UserSpace(Protocol):

@@ -191,7 +191,8 @@ def test_the_perceptron_orders_warm_and_cold_items_by_what_their_vectors_carry(
         assert query is not None and ranker is not None
         for cold, vectors in places.items():
             scores = (vectors @ query).astype(np.float32)
-            again = ranker(scores, vectors, np.full(len(vectors), cold))
+            names = [f"{'new' if cold else 'item'}-{n}" for n in range(len(vectors))]
+            again = ranker(scores, names, vectors if cold else np.zeros_like(vectors), np.full(len(vectors), cold))
             groups = world.cold_group if cold else world.item_group[rows]
             assert (groups[np.argsort(-again)[: len(vectors) // 2]] == group).all()
             assert again.mean() == pytest.approx(scores.mean(), abs=1e-4)

@@ -33,7 +33,7 @@ class RankedUsers(ToyUsers):
     """Ann's ranker likes what the inner product likes least, except what is cold."""
 
     def ranker(self, user_id: ExternalId) -> Ranker | None:
-        return (lambda scores, vectors, cold: -scores - 10 * cold) if user_id == "ann" else None
+        return (lambda scores, ids, vectors, cold: -scores - 10 * cold) if user_id == "ann" else None
 
 
 def test_a_ranker_orders_more_than_is_asked_for(store: ItemStore, index: ExactIndex) -> None:
