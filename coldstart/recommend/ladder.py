@@ -29,7 +29,7 @@ from coldstart.users import UserSpace
 from coldstart.users.profile import Reader
 from coldstart.users.state import STATE_EVENTS
 from coldstart.users.weighing import weigh
-from coldstart.vectors import Vector, require_finite
+from coldstart.vectors import Vector, normalise, require_finite
 
 _log = logging.getLogger(__name__)
 
@@ -199,12 +199,14 @@ class Recommender:
     def _with_likeness(self, rows: Sequence[Recommendation], evidence: Evidence) -> list[Recommendation]:
         """The rows, each with the clicked item that it is most like."""
         points = self._index.fetch([row.item_id for row in rows])
-        ids, vectors = list(evidence.clicked), np.stack(list(evidence.clicked.values()))
-        like = {item_id: by_cosine(point.vector, vectors) for item_id, point in points.items()}
+        if not points:
+            return list(rows)
+        ids, clicked = list(evidence.clicked), np.stack(list(evidence.clicked.values()))
+        cosines = normalise(np.stack([point.vector for point in points.values()])) @ normalise(clicked).T
+        best = cosines.argmax(axis=1).tolist()
+        like = {item_id: (ids[n], float(of[n])) for item_id, of, n in zip(points, cosines, best, strict=True)}
         return [
-            replace(row, nearest=ids[like[row.item_id][0][0]], likeness=float(like[row.item_id][1][0]))
-            if row.item_id in like
-            else row
+            replace(row, nearest=like[row.item_id][0], likeness=like[row.item_id][1]) if row.item_id in like else row
             for row in rows
         ]
 
