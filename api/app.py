@@ -67,7 +67,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     app.state.readiness = Readiness()
     problems.install(app)
     access.document(app)
-    for module in (items, recommendations, users, events, experiments, dead_letters, health, docs, console):
+    for module in (recommendations, items, users, events, experiments, dead_letters, health, docs, console):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=console.STATIC), name="static")
     # The last one added is the first to see a request.

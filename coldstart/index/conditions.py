@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from coldstart.errors import InvalidInput
@@ -95,17 +95,17 @@ def flag(path: str, value: bool) -> str:
     return f"{path}={'true' if value else 'false'}"
 
 
-def _read(path: str, wanted: object) -> Condition:
+def _read(path: str, wanted: object, *, negated: bool = False) -> Condition:
     if '"' in path or not all(path.split(".")):
         raise InvalidInput(
             "the filter path has an empty part or a quotation mark", subject=path, remedy="Write it as attributes.genre"
         )
     if isinstance(wanted, Mapping):
         if wanted.keys() == {"not"} and not (isinstance(wanted["not"], Mapping) and "not" in wanted["not"]):
-            return replace(_read(path, wanted["not"]), negated=True)
-        return Condition(path, (_read_range(path, wanted),))
+            return _read(path, wanted["not"], negated=True)
+        return Condition(path, (_read_range(path, wanted),), negated)
     values = wanted if isinstance(wanted, list) else [wanted]
-    return Condition(path, tuple(_read_scalar(path, value) for value in values))
+    return Condition(path, tuple(_read_scalar(path, value) for value in values), negated)
 
 
 def _read_scalar(path: str, value: object) -> Match:

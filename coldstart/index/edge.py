@@ -13,6 +13,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import qdrant_edge as qdrant
@@ -29,6 +30,7 @@ from coldstart.vectors import Matrix
 _SLICE = 256  # rows written in one call of the engine: about 2 ms
 _FLUSH_EVERY = 20_000  # rows; a flush takes 50 to 100 ms, replaying this much log at the next start 0.3 s
 _MAX_PAYLOAD_INDEXES = 16  # the paths come from requests, which could otherwise let them grow without end
+_FEW = 100  # excluded ids that are kept as the engine takes them
 _LIVE_VECTOR = qdrant.Filter(must=[qdrant.HasVectorCondition("")])
 
 
@@ -213,10 +215,16 @@ def _filter(conditions: Sequence[Condition], exclude: Sequence[ExternalId]) -> q
     return qdrant.Filter(
         must=[_told(condition) for condition in conditions if not condition.negated],
         must_not=[
-            qdrant.HasIdCondition({stored_id(item_id) for item_id in exclude}),
+            _among(tuple(exclude)) if len(exclude) <= _FEW else qdrant.HasIdCondition(set(map(stored_id, exclude))),
             *(_told(condition) for condition in conditions if condition.negated and condition.matches),
         ],
     )
+
+
+@lru_cache(4096)
+def _among(item_ids: tuple[ExternalId, ...]) -> qdrant.HasIdCondition:
+    """Of what a user has met: the same until they meet more, and as long in the making as a tenth of the search."""
+    return qdrant.HasIdCondition(set(map(stored_id, item_ids)))
 
 
 def _told(condition: Condition) -> qdrant.FieldCondition | qdrant.Filter:
