@@ -1,5 +1,8 @@
 """Drawing lists by chance, so that their propensities are known. Pure given a generator."""
 
+import math
+from bisect import bisect_right
+
 import numpy as np
 
 from coldstart.vectors import Rows, Vector
@@ -21,8 +24,9 @@ def draw(logits: Vector, n: int, rng: np.random.Generator) -> tuple[Rows, Vector
     for _ in range(min(n, int(np.isfinite(left).sum()))):
         weights = np.exp(left - left.max())
         below = weights.cumsum()
-        # What `rng.choice` does of chances, without checking that they are any.
-        row = int(below.searchsorted(rng.random() * below[-1], side="right"))
+        # What `rng.choice` does with chances, without checking that they are any. `searchsorted` would let go of the
+        # interpreter lock, and wait for it again.
+        row = bisect_right(below, rng.random() * below[-1])
         rows.append(row)
         propensities.append(float(weights[row] / below[-1]))
         left[row] = -np.inf
@@ -35,5 +39,6 @@ def tempered(scores: Vector, temperature: float) -> Vector:
     >>> tempered(np.array([1.0, 3.0]), 0.5).tolist()
     [-2.0, 2.0]
     """
-    spread = float(scores.std())
-    return np.asarray((scores - scores.mean()) / ((spread if spread > 0 else 1.0) * temperature), dtype=np.float32)
+    centred = scores - scores.mean() if len(scores) else scores
+    spread = math.sqrt(np.vdot(centred, centred) / max(len(scores), 1))
+    return np.asarray(centred / ((spread if spread > 0 else 1.0) * temperature), dtype=np.float32)

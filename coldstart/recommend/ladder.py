@@ -110,6 +110,7 @@ class Recommender:
         self._keeper = ShelfKeeper(store, index, trained_clicks)
         self._shelf = self._keeper.shelf
         self._floor, self._policy, self._half_life_s, self._clock = floor, policy or Policy(), half_life_s, clock
+        self._rng = np.random.default_rng()  # threads take turns at it
         self._quick = None if at_hand is None else self._restricted_to(at_hand)
 
     def recommend(self, request: Request) -> RecommendationList:
@@ -121,11 +122,10 @@ class Recommender:
         """
         policy = request.policy or self._policy
         list_id = uuid4().hex
-        rng = np.random.default_rng(int(list_id, 16))
         evidence = Evidence(where=_where(request, policy, self._clock()))
         try:
             self._weigh(request, evidence, policy)
-            rows, strategy = self._answer(request, evidence, policy, rng)
+            rows, strategy = self._answer(request, evidence, policy, self._rng)
         except Unavailable as error:
             _log.warning("the index was not used", extra={"error": str(error)})
             evidence.degraded = True

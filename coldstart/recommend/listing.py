@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +20,7 @@ from coldstart.vectors import Vector
 WIDER = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A hit and the chance with which it came to its place."""
 
     hit: Hit
@@ -52,7 +52,10 @@ def make_list(
     hits = _retrieve(index, query, search, pool)
     if ranker is not None:
         hits = _rank(index, hits, ranker)
-    hits = sorted((_boosted(hit, search.boosts) for hit in hits), key=lambda hit: -hit.score)
+    if search.boosts or ranker is not None:
+        hits = sorted((_boosted(hit, search.boosts) for hit in hits), key=lambda hit: -hit.score)
+    if not chosen:
+        return [Placed(hit) for hit in hits[: search.limit]]
     scores = np.array([hit.score for hit in hits], dtype=np.float32)
     if policy.explore and hits:
         rows, propensities = draw(tempered(scores, policy.explore), search.limit, rng)
