@@ -1,42 +1,38 @@
-"""What ingestion cannot undercut: an item decoded, encoded and upserted in one process, with no service around it."""
+"""The least that a service can do: FastAPI, and one bare query of Qdrant Edge, with the engine's own settings.
 
-import tempfile
-import time
-from collections.abc import Sequence
+``python -m benchmarks.floor COLLECTION QUERIES PORT`` serves ``/users/{n}/recommendations``: the ids and scores of the
+20 nearest to row n of a file of vectors. No filter, nothing known of anybody, nothing counted.
+"""
+
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import orjson
+import qdrant_edge as qdrant
+import uvicorn
+from fastapi import FastAPI, Response
 
-from adapters.serving import ServedAdapter
-from coldstart.clean import compose_text
-from coldstart.encoders.fetch import Fetcher
-from coldstart.encoders.media import decode_picture, read_picture
-from coldstart.index import Point, open_index_store
-from coldstart.settings import Settings
-from workers.models import models_of
-
-WARM_UP = 5
+LIMIT = 20
 
 
-def alone(adapter_folder: Path, bodies: Sequence[dict[str, Any]]) -> list[float]:
-    """Milliseconds of each item, text and picture, one at a time, by the encoders that a service would run."""
-    settings = Settings()
-    adapter = ServedAdapter.load(adapter_folder)
-    models = models_of(adapter, settings)
-    text, image = models.text.get(), models.image.get()
-    vectors = np.random.default_rng(0).standard_normal((len(bodies), adapter.dim), dtype=np.float32)
-    fetcher, limits = Fetcher(), {"max_pixels": settings.max_image_pixels, "max_bytes": settings.max_image_bytes}
-    elapsed = []
-    with tempfile.TemporaryDirectory(prefix="coldstart-floor-") as folder:
-        indexes = open_index_store(root=Path(folder))
-        index = indexes.create("floor", adapter.dim)
-        for n, body in enumerate([*bodies[:WARM_UP], *bodies]):
-            start = time.perf_counter()
-            data = read_picture(body["image"], root=None, fetcher=fetcher, max_bytes=settings.max_image_bytes)
-            image.encode([decode_picture(data, subject=f"{n}", **limits)])
-            text.encode([compose_text(body["title"], body["text"], {})])
-            index.upsert([Point(f"{n}", 1, vectors[n % len(bodies)])])
-            elapsed.append(1000 * (time.perf_counter() - start))
-        indexes.close()
-    return elapsed[WARM_UP:]
+def make_app(collection: Path, queries: Path) -> FastAPI:
+    """The application on a collection's folder, which no other process may have open."""
+    shard, vectors = qdrant.EdgeShard.load(str(collection)), np.load(queries, allow_pickle=False)
+    app = FastAPI()
+
+    @app.get("/users/{user}/recommendations")
+    async def nearest(user: int, limit: int = LIMIT) -> Response:
+        query = qdrant.Query.Nearest(vectors[user].tolist())
+        found = shard.search(qdrant.SearchRequest(query, limit, with_payload=True))
+        rows = [{"item_id": (point.payload or {})["item_id"], "score": point.score} for point in found]
+        return Response(orjson.dumps({"rows": rows}), media_type="application/json")
+
+    return app
+
+
+if __name__ == "__main__":
+    folder, file, port = sys.argv[1:]
+    uvicorn.run(
+        make_app(Path(folder), Path(file)), port=int(port), http="httptools", access_log=False, log_level="error"
+    )

@@ -1,6 +1,6 @@
 """Items a second through the whole of ingestion, beside what its encoders alone reach in one process.
 
-``python -m benchmarks.ingest [--quick]`` times the floor (`benchmarks.floor`), then posts 1,500 items (--quick: 200),
+``python -m benchmarks.ingest [--quick]`` times the floor (`benchmarks.encoders_alone`), then posts 1,500 items (--quick: 200),
 each of a text of 60 words and a 224 px JPEG, to a service in one process: its rate is that of the items that become
 retrievable once all are accepted. Then the same to a service on PostgreSQL and Redis, with one worker process and with
 two: accepted before the workers start, timed from the first item encoded to the last one retrievable. One thread a
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import command, floor, processes, ttr
+from benchmarks import command, encoders_alone, processes, ttr
 from coldstart.catalog import ItemRecord, open_item_store
 from coldstart.settings import Settings
 
@@ -51,7 +51,7 @@ def run(folder: Path, *, items: int) -> Figures:
     ttr.build(folder, CATALOGUE)
     rng = np.random.default_rng(0)
     bodies = [{"item_id": f"new-{n}", **ttr.item(rng)} for n in range(items)]
-    encoder = 1000 / float(np.mean(floor.alone(folder / "adapter", bodies[: items // 2])))
+    encoder = 1000 / float(np.mean(encoders_alone.timed(folder / "adapter", bodies[: items // 2])))
     together = _in_one_process(folder, bodies)
     one: float | None = None
     two: float | None = None

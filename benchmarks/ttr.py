@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.ttr [--quick]`` builds a catalogue of 20,000 warm items (--quick: 2,000) of random embeddings,
 serves it, posts new items with a text of 60 words and a 224 px JPEG one after another, and asks for lists. TTR is the
-service's own, from committed to searchable; every item is then also asked for. The floor (`benchmarks.floor`) is taken
+service's own, from committed to searchable; every item is then also asked for. The floor (`benchmarks.encoders_alone`) is taken
 beside it, with the service idle. Ends with one JSON line.
 """
 
@@ -32,7 +32,7 @@ from adapters.config import AdapterConfig
 from adapters.content import Contents
 from adapters.fit import fit
 from api.cli.arrivals import wait_until_settled
-from benchmarks import floor, processes
+from benchmarks import encoders_alone, processes
 from coldstart.backbones import FrozenBackbone
 from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, open_image_encoder, open_text_encoder
 from coldstart.ids import IdMap
@@ -108,7 +108,7 @@ def report(service: processes.Service, adapter: Path, *, items: int, posts: int,
     rng = np.random.default_rng(1)
     post(client, rng, 5, "warm-up")
     put_ms, ttr_ms = post(client, rng, posts, "new")
-    floor_ms = floor.alone(adapter, [item(rng) for _ in range(posts)])
+    floor_ms = encoders_alone.timed(adapter, [item(rng) for _ in range(posts)])
     users = rng.integers(USERS, size=requests)
     rows = {
         "PUT answered 202": put_ms,
