@@ -1,10 +1,10 @@
 """Items a second through the whole of ingestion, beside what its encoders alone reach in one process.
 
-``python -m benchmarks.ingest [--quick]`` times the floor (`benchmarks.encoders_alone`), then posts 1,500 items (--quick: 200),
-each of a text of 60 words and a 224 px JPEG, to a service in one process: its rate is that of the items that become
-retrievable once all are accepted. Then the same to a service on PostgreSQL and Redis, with one worker process and with
-two: accepted before the workers start, timed from the first item encoded to the last one retrievable. One thread a
-process. Ends with one JSON line.
+``python -m benchmarks.ingest [--quick]`` times the floor (`benchmarks.encoders_alone`), then posts 1,500 items
+(--quick: 200), each of a text of 60 words and a 224 px JPEG, to a service in one process: its rate is that of the items
+that become retrievable once all are accepted. Then the same to a service on PostgreSQL and Redis, with one worker
+process and with two: accepted before the workers start, timed while all of them are at it. One thread a process. Ends
+with one JSON line.
 """
 
 import tempfile
