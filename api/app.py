@@ -19,7 +19,7 @@ from api.metrics import RequestTiming, request_seconds
 from api.paths import EncodedPath
 from api.rates import open_buckets
 from api.readiness import Readiness
-from api.routes import dead_letters, docs, events, experiments, health, items, recommendations, users
+from api.routes import backfills, dead_letters, docs, events, experiments, health, items, recommendations, users
 from coldstart.catalog.keys import KeyStore
 from coldstart.recommend import Request
 from coldstart.settings import Settings
@@ -67,7 +67,9 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     app.state.readiness = Readiness()
     problems.install(app)
     access.document(app)
-    for module in (recommendations, items, users, events, experiments, dead_letters, health, docs, console):
+    for module in (
+        recommendations, items, users, events, experiments, backfills, dead_letters, health, docs, console,
+    ):  # fmt: skip
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=console.STATIC), name="static")
     # The last one added is the first to see a request.

@@ -47,4 +47,5 @@ register_url_convertor("id", IdConvertor())
 
 ItemId = Annotated[Id, Path(description="The item's id, percent-encoded", examples=["sku-17"])]
 ExperimentId = Annotated[Id, Path(description="The experiment's id, percent-encoded", examples=["diversity-1"])]
+BackfillId = Annotated[Id, Path(description="The backfill's id, as the list shows it", examples=["4f1a09c2"])]
 UserId = Annotated[Id, Path(description="The user's id, percent-encoded", examples=["u-7"])]

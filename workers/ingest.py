@@ -18,6 +18,7 @@ from coldstart.vectors import Vector
 from workers.beside import Beside
 from workers.encoding import BatchEncoder, Content
 from workers.isolation import isolate, retry_delay
+from workers.pace import Pace
 
 _log = logging.getLogger(__name__)
 # That an index is away is no item's fault: it costs no attempt, so there is nothing to wait longer and longer by.
@@ -69,6 +70,7 @@ class Ingestor:
         self._batch, self._lease_s, self._max_attempts, self._clock = batch, lease_s, max_attempts, clock
         self._ahead: Beside[_Batch] = Beside("coldstart-ahead")
         self._behind: Beside[None] = Beside("coldstart-behind")
+        self._pace = Pace(most=batch)
 
     def encode_due(self) -> int:
         """Encode a batch and, where the index is ours, make it retrievable.
@@ -86,6 +88,7 @@ class Ingestor:
         if not batch.claims:
             self._behind.result()
             return 0
+        began = time.perf_counter()
         claims, contents = batch.claims, self._read(batch).contents
         with self._telemetry.step("encode"):
             outcomes = isolate(self._encoder.encode, contents)
@@ -96,6 +99,7 @@ class Ingestor:
                 self._behind.start(lambda: self._finish(claims, contents, outcomes))
         else:
             self._finish(claims, contents, outcomes)
+        self._pace.took(len(claims), time.perf_counter() - began)
         return len(claims)
 
     def close(self) -> None:
@@ -108,7 +112,7 @@ class Ingestor:
 
     def _take(self) -> _Batch:
         until = self._clock() + self._lease_s
-        claims = self._claim(Stage.ENCODE)
+        claims = self._claim(Stage.ENCODE, background=self._pace.items)
         return _Batch(claims, until, full=len(claims) == self._batch)
 
     def _take_ahead(self) -> _Batch:
@@ -170,8 +174,10 @@ class Ingestor:
             _log.warning("to be encoded for another adapter", extra={"items": items, "adapter_version": version})
         return len(claims)
 
-    def _claim(self, stage: Stage) -> list[Claim]:
-        claims = self._store.claim(stage, limit=self._batch, lease_s=self._lease_s, max_attempts=self._max_attempts)
+    def _claim(self, stage: Stage, *, background: int | None = None) -> list[Claim]:
+        claims = self._store.claim(
+            stage, limit=self._batch, lease_s=self._lease_s, max_attempts=self._max_attempts, background=background
+        )
         if claims:
             self._telemetry.batch_items.labels(stage).observe(len(claims))
         return claims

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from adapters.serving import ServedAdapter
 from coldstart.catalog import ItemStore
+from coldstart.catalog.backfills import BackfillStore
 from coldstart.catalog.experiments import ExperimentStore
 from coldstart.catalog.users import Merged, UserStore
 from coldstart.dataset import Dataset
@@ -45,6 +46,7 @@ class Runtime:
     settings: Settings
     telemetry: Telemetry
     store: ItemStore
+    backfills: BackfillStore
     users: UserStore
     readers: Readers
     places: Mapping[str, Place]
@@ -146,9 +148,11 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         models = models_of(adapter, settings)
         ingestion = open_ingestion(stack, settings, store, index, adapter, models, telemetry)
         reading = open_reading(stack, settings, store, index, adapter, models, telemetry)
+        backfills = BackfillStore(settings.catalog_url)
+        stack.callback(backfills.close)
         runtime = Runtime(
-            settings=settings, telemetry=telemetry, store=store, models=models, adapter=adapter, index=index,
-            places={"state": StatePlace(reading.state)}, **vars(reading), **vars(ingestion),
+            settings=settings, telemetry=telemetry, store=store, backfills=backfills, models=models, adapter=adapter,
+            index=index, places={"state": StatePlace(reading.state)}, **vars(reading), **vars(ingestion),
         )  # fmt: skip
         start_upkeep(stack, settings, store, index, adapter, telemetry, wake_index=runtime.wake_index)
         yield runtime

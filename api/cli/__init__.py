@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from api.cli.backfill import backfill
 from api.cli.backup import backup, restore
 from api.cli.consume import consume
 from api.cli.demo import demo
@@ -44,7 +45,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, serve, worker, consume, evaluate, import_backbone, doctor, backup, restore):
+for command in (demo, serve, worker, consume, evaluate, import_backbone, backfill, doctor, backup, restore):
     app.command()(command)
 app.add_typer(train, name="train")
 app.add_typer(keys, name="keys")

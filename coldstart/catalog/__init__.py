@@ -257,12 +257,17 @@ class ItemStore(Protocol):
         """The stored picture's bytes."""
         ...
 
-    def claim(self, stage: Stage, *, limit: int, lease_s: float, max_attempts: int) -> list[Claim]:
+    def claim(
+        self, stage: Stage, *, limit: int, lease_s: float, max_attempts: int, background: int | None = None
+    ) -> list[Claim]:
         """Lease up to ``limit`` due rows, counting the attempt; no two claimers get the same row while a lease holds.
 
         Due: never claimed or the lease has run out, and any retry delay is over. Order: priority, then age. A row whose
         lease ran out, so that its worker may have died of it, comes before all and alone; once ``max_attempts`` leases
         ran out it is dead-lettered instead. So a claim may hold fewer than ``limit`` rows though more are due.
+
+        Rows of a priority below 0 are claimed by themselves, when nothing else is due, and at most ``background`` of
+        them: whatever is posted then waits for no more.
         """
         ...
 

@@ -23,7 +23,9 @@ _PICTURE_LOCKS = 0xC01D
 """Of the advisory locks in a database, those that are for names of pictures."""
 
 
-def accept(tx: Connection, drafts: Sequence[Draft], *, priority: int, now: float) -> list[Accepted | ColdstartError]:
+def accept(
+    tx: Connection, drafts: Sequence[Draft], *, priority: int, now: float, backfill_id: str | None = None
+) -> list[Accepted | ColdstartError]:
     """`ItemStore.accept`: a handful of statements for a thousand drafts."""
     refused: dict[int, ColdstartError] = {}
     winners: dict[ExternalId, Draft] = {}
@@ -38,7 +40,7 @@ def accept(tx: Connection, drafts: Sequence[Draft], *, priority: int, now: float
             winners[item_id] = draft
     answers: dict[ExternalId, Accepted | ColdstartError] = {}
     for part in chunks(sorted(winners.values(), key=lambda draft: draft.item.item_id)):
-        answers |= _accept(tx, part, priority=priority, now=now)
+        answers |= _accept(tx, part, priority=priority, now=now, backfill_id=backfill_id)
     return [
         refused[position] if position in refused else answers[draft.item.item_id]
         for position, draft in enumerate(drafts)
@@ -46,7 +48,7 @@ def accept(tx: Connection, drafts: Sequence[Draft], *, priority: int, now: float
 
 
 def _accept(
-    tx: Connection, drafts: Sequence[Draft], *, priority: int, now: float
+    tx: Connection, drafts: Sequence[Draft], *, priority: int, now: float, backfill_id: str | None
 ) -> dict[ExternalId, Accepted | ColdstartError]:
     """Accept drafts of distinct ids, in the order of their ids."""
     ids = [draft.item.item_id for draft in drafts]
@@ -62,7 +64,7 @@ def _accept(
         versions |= _put(tx, list(run), new=new, now=now)
     refused = len(versions) < len(timely)
     _drop_orphans(tx, replaced | set(map(digest, pictures)) if refused else replaced)
-    owe(tx, versions, Stage.ENCODE, priority=priority, now=now)
+    owe(tx, versions, Stage.ENCODE, priority=priority, now=now, backfill_id=backfill_id)
     answers: dict[ExternalId, Accepted | ColdstartError] = {
         item_id: Accepted(item_id, version, now) for item_id, version in versions.items()
     }
@@ -152,7 +154,15 @@ def remove(tx: Connection, item_id: ExternalId, *, now: float) -> Accepted | Not
     return Accepted(item_id, version, now)
 
 
-def owe(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage, *, priority: int, now: float) -> None:
+def owe(
+    tx: Connection,
+    versions: Mapping[ExternalId, int],
+    stage: Stage,
+    *,
+    priority: int,
+    now: float,
+    backfill_id: str | None = None,
+) -> None:
     """Make these versions due, in place of whatever was owed on the items before."""
     if not versions:
         return
@@ -161,7 +171,9 @@ def owe(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage, *, pri
         index_elements=[outbox.c.item_id],
         set_={column.name: column for column in put.excluded if column.name != "item_id"},
     )
-    fresh: dict[str, Any] = {"stage": stage, "priority": priority, "due_at": now, "leased": False, "attempts": 0}
+    fresh: dict[str, Any] = {
+        "stage": stage, "priority": priority, "due_at": now, "leased": False, "attempts": 0, "backfill_id": backfill_id,
+    }  # fmt: skip
     tx.execute(put, [{"item_id": item_id, "version": versions[item_id], **fresh} for item_id in sorted(versions)])
 
 

@@ -26,7 +26,16 @@ _UNDER_WAY = items.c.retrievable_at.is_(None)
 _RELEASED = case((items.c.deleted, Status.DELETED), else_=Status.PENDING)
 
 
-def claim(tx: Connection, stage: Stage, *, limit: int, lease_s: float, max_attempts: int, now: float) -> list[Claim]:
+def claim(
+    tx: Connection,
+    stage: Stage,
+    *,
+    limit: int,
+    lease_s: float,
+    max_attempts: int,
+    now: float,
+    background: int | None = None,
+) -> list[Claim]:
     """`ItemStore.claim`."""
     lost = (outbox.c.stage == stage, outbox.c.leased, outbox.c.due_at <= now)
     spent = select(outbox.c.item_id).join(items).where(*lost, outbox.c.attempts >= max_attempts)
@@ -36,7 +45,10 @@ def claim(tx: Connection, stage: Stage, *, limit: int, lease_s: float, max_attem
     ids = _lease(tx, *lost, limit=1, until=now + lease_s)
     if not ids:
         due = (outbox.c.stage == stage, ~outbox.c.leased, outbox.c.due_at <= now)
-        ids = _lease(tx, *due, limit=limit, until=now + lease_s)
+        ids = _lease(tx, *due, outbox.c.priority >= 0, limit=limit, until=now + lease_s)
+        if not ids:
+            some = limit if background is None else min(background, limit)
+            ids = _lease(tx, *due, outbox.c.priority < 0, limit=some, until=now + lease_s)
     if not ids:
         return []
     if stage is Stage.ENCODE:

@@ -80,6 +80,44 @@ class OutboxColumns(TypedColumns):
     # Whether a worker holds it. A row that is due and leased was lost by its worker, and is next claimed alone.
     leased: Named[bool]
     attempts: Named[int] = Column(Integer)
+    # The backfill that the version came with.
+    backfill_id: Named[str | None] = Column(_WORD)
+
+
+class BackfillColumns(TypedColumns):
+    """Loads of a source, finished ones too (`coldstart.catalog.bulk`): how far each has come, and what it came to."""
+
+    backfill_id: Named[str] = Column(_WORD, primary_key=True)
+    source: Named[str] = Column(Text)
+    digest: Named[str] = Column(_SHA256)
+    size: Named[int] = Column(BigInteger)
+    rows: Named[int] = Column(BigInteger)
+    # How many rows of the source were read, each of which is counted below.
+    position: Named[int] = Column(BigInteger)
+    accepted: Named[int] = Column(BigInteger)
+    unchanged: Named[int] = Column(BigInteger)
+    overtaken: Named[int] = Column(BigInteger)
+    refused: Named[int] = Column(BigInteger)
+    rate: Named[float | None] = Column(Double)
+    state: Named[str] = Column(_WORD)
+    owner: Named[str] = Column(_WORD)
+    created_at: Named[float] = Column(Double)
+    # The owner's last sign of life, and for how many seconds there was one.
+    updated_at: Named[float] = Column(Double)
+    busy_s: Named[float] = Column(Double)
+    finished_at: Named[float | None] = Column(Double)
+    error: Named[str | None] = Column(Text)
+
+
+class BackfillProblemColumns(TypedColumns):
+    """Rows of a source that were refused, or accepted without their picture."""
+
+    backfill_id: Named[str] = Column(_WORD, ForeignKey("backfills.backfill_id"), primary_key=True)
+    row: Named[int] = Column(BigInteger, primary_key=True, autoincrement=False)
+    place: Named[str] = Column(Text)
+    item_id: Named[str] = Column(Text)
+    cause: Named[str] = Column(Text)
+    accepted: Named[bool]
 
 
 class EventColumns(TypedColumns):
@@ -196,6 +234,8 @@ class DeploymentColumns(TypedColumns):
 media = Table("media", metadata, MediaColumns)
 items = Table("items", metadata, ItemColumns)
 outbox = Table("outbox", metadata, OutboxColumns)
+backfills = Table("backfills", metadata, BackfillColumns)
+backfill_problems = Table("backfill_problems", metadata, BackfillProblemColumns)
 events = Table("events", metadata, EventColumns)
 impressions = Table("impressions", metadata, ImpressionColumns)
 item_hours = Table("item_hours", metadata, ItemHourColumns)
@@ -212,6 +252,11 @@ Index("ix_items_accepted_at", items.c.accepted_at, items.c.item_id)
 Index("ix_items_status", items.c.status, items.c.accepted_at, items.c.item_id)
 Index("ix_items_picture_sha256", items.c.picture_sha256)
 Index("ix_outbox_due", outbox.c.stage, outbox.c.leased, outbox.c.priority.desc(), outbox.c.due_at)
+_OF_BACKFILLS = outbox.c.backfill_id.is_not(None)
+Index(
+    "ix_outbox_backfill_id", outbox.c.backfill_id, outbox.c.due_at,
+    sqlite_where=_OF_BACKFILLS, postgresql_where=_OF_BACKFILLS,
+)  # fmt: skip
 Index("ix_events_user_id", events.c.user_id, events.c.timestamp)
 Index("ix_item_hours_item_id", item_hours.c.item_id, item_hours.c.hour)
 Index("ix_events_item_id", events.c.item_id, events.c.user_id)

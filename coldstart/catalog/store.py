@@ -125,10 +125,15 @@ class SqlItemStore:
         with self._database.read() as tx:
             return tx.scalar(select(media.c.content).join(items).where(items.c.item_id == item_id))
 
-    def claim(self, stage: Stage, *, limit: int, lease_s: float, max_attempts: int) -> list[Claim]:
+    def claim(
+        self, stage: Stage, *, limit: int, lease_s: float, max_attempts: int, background: int | None = None
+    ) -> list[Claim]:
         """See `ItemStore.claim`."""
         with self._database.write() as tx:
-            return delivering.claim(tx, stage, limit=limit, lease_s=lease_s, max_attempts=max_attempts, now=self._now())
+            return delivering.claim(
+                tx, stage, limit=limit, lease_s=lease_s, max_attempts=max_attempts, now=self._now(),
+                background=background,
+            )  # fmt: skip
 
     def encoded(self, results: Sequence[Encoded], *, lease_s: float | None = None) -> list[ExternalId]:
         """See `ItemStore.encoded`."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Digits that begin with a needless zero are codes (postcodes, article numbers), not numbers.
 _NUMBER = r"^[+-]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 _NOT_FINITE = r"^(?i:[+-]?(nan|inf|infinity))$"
-_SEPARATOR = "|"
+SEPARATOR = "|"
 
 
 def require(table: Table, *columns: str) -> None:
@@ -34,7 +34,7 @@ def require(table: Table, *columns: str) -> None:
 
 def ids(table: Table, column: str) -> list[ExternalId]:
     """The ids of a column as text, each checked once."""
-    values: list[ExternalId | None] = _text(table.frame[column]).to_list()
+    values: list[ExternalId | None] = as_text(table.frame[column]).to_list()
     checked: set[ExternalId | None] = set()
     for row, value in enumerate(values):
         if value not in checked:
@@ -50,7 +50,7 @@ def texts(table: Table, column: str) -> tuple[str, ...]:
     """A column as text, ``""`` where it is missing or the column is."""
     if column not in table.frame.columns:
         return ("",) * table.frame.height
-    return tuple(_text(table.frame[column]).fill_null("").to_list())
+    return tuple(as_text(table.frame[column]).fill_null("").to_list())
 
 
 def images(table: Table, root: Path) -> tuple[str | None, ...]:
@@ -120,8 +120,8 @@ def attributes(table: Table, columns: list[str]) -> tuple[dict[str, Scalar | lis
         if column.dtype.is_float() and (infinite := np.flatnonzero(np.isinf(column.fill_null(0.0).to_numpy()))).size:
             row = int(infinite[0])
             raise table.error("the number is infinite", remedy="Leave the cell empty", row=row, column=name)
-        if column.dtype == pl.String and column.str.contains(_SEPARATOR, literal=True).any():
-            column = column.str.split(_SEPARATOR)
+        if column.dtype == pl.String and column.str.contains(SEPARATOR, literal=True).any():
+            column = column.str.split(SEPARATOR)
         for item, value in zip(rows, column.to_list(), strict=True):
             if value is not None and value == value:  # NaN, a frame's word for "missing", is unequal to itself
                 item[name] = value
@@ -138,7 +138,7 @@ def typed(column: "pl.Series") -> "pl.Series":
         return column
     if column.dtype.is_decimal():
         return column.cast(pl.Float64)
-    column = _text(column)
+    column = as_text(column)
     column = column.set(column.str.strip_chars() == "", None)
     if column.null_count() == len(column):
         return column
@@ -150,21 +150,26 @@ def typed(column: "pl.Series") -> "pl.Series":
     return column
 
 
+def not_finite(column: "pl.Series") -> "pl.Series":
+    """Where a column of text says NaN or infinity."""
+    return column.str.strip_chars().str.contains(_NOT_FINITE).fill_null(False)
+
+
 def _not_finite(column: "pl.Series") -> int | None:
     """The first row that says NaN or infinity in a column of numbers, which one such word would make text."""
-    words = column.str.strip_chars().str.contains(_NOT_FINITE).fill_null(False)
+    words = not_finite(column)
     others = column.filter(~words).drop_nulls()
     return words.arg_max() if words.any() and len(others) and others.str.contains(_NUMBER).all() else None
 
 
-def _text(column: "pl.Series") -> "pl.Series":
+def as_text(column: "pl.Series") -> "pl.Series":
     """Any column as text; floats that are whole are written without a fraction, since frames turn ids into floats."""
     import polars as pl
 
     if column.dtype.is_float() and (column.drop_nulls().drop_nans() % 1 == 0).all():
         return column.fill_nan(None).cast(pl.Int64).cast(pl.String)
     if isinstance(column.dtype, pl.List):
-        return column.cast(pl.List(pl.String)).list.join(_SEPARATOR)
+        return column.cast(pl.List(pl.String)).list.join(SEPARATOR)
     return column.cast(pl.String)
 
 
@@ -172,5 +177,5 @@ def as_float(column: "pl.Series") -> NDArray[np.float64]:
     """The column as float64, NaN where a value is missing or is no number."""
     import polars as pl
 
-    readable = column if column.dtype.is_numeric() else _text(column)
+    readable = column if column.dtype.is_numeric() else as_text(column)
     return readable.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()

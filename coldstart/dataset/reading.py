@@ -12,7 +12,7 @@ from coldstart.errors import InvalidInput
 from coldstart.ids import IdMap
 from coldstart.vectors import Rows
 
-_ITEM_COLUMNS = ("item_id", "title", "text", "image")
+ITEM_COLUMNS = ("item_id", "title", "text", "image")
 _INTERACTION_COLUMNS = ("user_id", "item_id", "rating", "timestamp")
 _NAMED = 3  # how many offending ids a message names
 
@@ -103,7 +103,7 @@ def _read_items(source: Source, root: Path) -> Items:
                 row=row,
                 column="item_id",
             )
-    further = [column for column in table.frame.columns if column not in _ITEM_COLUMNS]
+    further = [column for column in table.frame.columns if column not in ITEM_COLUMNS]
     return Items(
         IdMap(ids),
         columns.texts(table, "title"),

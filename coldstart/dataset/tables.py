@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -74,9 +75,9 @@ def read_table(source: Source, *, name: str) -> Table:
         case str() | Path():
             table = _read_file(Path(source))
         case pl.DataFrame():
-            table = _numbered(name, source, first=1)
+            table = numbered(name, source, first=1)
         case _ if hasattr(source, "iloc"):
-            table = _numbered(name, _from_pandas(source, name), first=1)
+            table = numbered(name, _from_pandas(source, name), first=1)
         case _:
             raise InvalidInput(
                 f"the {name} are a {type(source).__name__}", remedy="Give a path, a polars frame or a pandas frame"
@@ -86,8 +87,8 @@ def read_table(source: Source, *, name: str) -> Table:
     return table
 
 
-def _numbered(source: str, frame: "pl.DataFrame", *, first: int) -> Table:
-    """The frame without its empty rows, each row numbered from ``first``."""
+def numbered(source: str, frame: "pl.DataFrame", *, first: int) -> Table:
+    """The frame as a table without its empty rows, each row numbered from ``first``."""
     import polars as pl
 
     _check_names([column.strip() for column in frame.columns], source)
@@ -119,7 +120,7 @@ def _read_file(path: Path) -> Table:
         case ".csv":
             return _read_csv(path)
         case ".parquet":
-            return _numbered(path.name, read_parquet(path), first=1)
+            return numbered(path.name, read_parquet(path), first=1)
         case ".jsonl":
             return _read_jsonl(path)
         case suffix:
@@ -128,28 +129,48 @@ def _read_file(path: Path) -> Table:
 
 
 def _read_csv(path: Path) -> Table:
+    with reading(path):
+        return numbered(path.name, scan(path).collect(), first=2)
+
+
+def scan(path: Path) -> "pl.LazyFrame":
+    """What a csv, all of it text, or a parquet file holds, not read yet; for errors see `reading`."""
     import polars as pl
 
-    try:
-        frame = pl.read_csv(path, infer_schema=False)
-    except pl.exceptions.NoDataError:
-        raise InvalidInput("the file is empty", subject=path.name, remedy="Write a header and rows") from None
-    except pl.exceptions.ComputeError as error:
-        raise _csv_error(path, error) from None
-    only = frame.columns[0]
-    if frame.width == 1 and (separator := next((s for s in ";\t|" if s in only), None)):
+    if path.suffix.lower() == ".parquet":
+        return pl.scan_parquet(path)
+    frame = pl.scan_csv(path, infer_schema=False)
+    names = frame.collect_schema().names()
+    only = names[0]
+    if len(names) == 1 and (separator := next((s for s in ";\t|" if s in only), None)):
         raise InvalidInput(
             f"the columns are separated by {separator!r}", subject=path.name, remedy="Separate them by commas"
         )
     # The reader gives a name that comes again an ending of its own.
-    originals = [name.partition("_duplicated_")[0] for name in frame.columns]
-    _check_names(
-        [old if old in frame.columns else new for old, new in zip(originals, frame.columns, strict=True)], path.name
-    )
-    return _numbered(path.name, frame, first=2)
+    originals = [name.partition("_duplicated_")[0] for name in names]
+    _check_names([old if old in names else new for old, new in zip(originals, names, strict=True)], path.name)
+    return frame
 
 
-def _csv_error(path: Path, error: Exception) -> InvalidInput:
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say of a csv or parquet file that cannot be read on what is wrong with it: `InvalidInput`."""
+    import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.NoDataError:
+        raise InvalidInput("the file is empty", subject=path.name, remedy="Write a header and rows") from None
+    # On damaged bytes the native reader may also panic, which is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        if path.suffix.lower() == ".csv":
+            raise _csv_error(path, error) from None
+        raise InvalidInput(
+            f"the file is not readable as parquet: {error}", subject=path.name, remedy="Write it again, or give a csv"
+        ) from None
+
+
+def _csv_error(path: Path, error: BaseException) -> InvalidInput:
     """Say in which row a CSV is broken; the reader itself does not."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -165,6 +186,8 @@ def _csv_error(path: Path, error: Exception) -> InvalidInput:
     except UnicodeDecodeError as broken:
         line = path.read_bytes()[: broken.start].count(b"\n") + 1
         return InvalidInput("the text is not UTF-8", subject=f"{path.name}, line {line}", remedy="Save it as UTF-8")
+    except OSError as broken:
+        error = broken
     except csv.Error as broken:
         return InvalidInput(
             f"the file is not CSV: {broken}",
@@ -178,13 +201,8 @@ def read_parquet(path: Path) -> "pl.DataFrame":
     """The frame in a parquet file; `InvalidInput` where it cannot be read."""
     import polars as pl
 
-    try:
+    with reading(path):
         return pl.read_parquet(path)
-    # On damaged bytes the native reader may also panic, which is no Exception.
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise InvalidInput(
-            f"the file is not readable as parquet: {error}", subject=path.name, remedy="Write it again, or give a csv"
-        ) from None
 
 
 def _read_jsonl(path: Path) -> Table:
@@ -207,7 +225,7 @@ def _read_jsonl(path: Path) -> Table:
         lines.append(number)
     names = dict.fromkeys(name for record in records for name in record)
     columns = {name: [record.get(name) for record in records] for name in names}
-    return Table(path.name, _frame(columns, source=path.name, lines=lines), lines)
+    return Table(path.name, frame_of(columns, source=path.name, lines=lines), lines)
 
 
 def _from_pandas(frame: PandasFrame, source: str) -> "pl.DataFrame":
@@ -217,10 +235,10 @@ def _from_pandas(frame: PandasFrame, source: str) -> "pl.DataFrame":
         column = frame[name]
         missing = column.isna().tolist()
         columns[str(name)] = [None if gone else value for value, gone in zip(column.tolist(), missing, strict=True)]
-    return _frame(columns, source=source)
+    return frame_of(columns, source=source)
 
 
-def _frame(columns: dict[str, list[object]], *, source: str, lines: Sequence[int] | None = None) -> "pl.DataFrame":
+def frame_of(columns: dict[str, list[object]], *, source: str, lines: Sequence[int] | None = None) -> "pl.DataFrame":
     """Columns of Python values as a frame; a column of mixed types becomes text."""
     import polars as pl
 

@@ -55,6 +55,10 @@ ACCESS = {
     "GET /experiments/{experiment_id:id}/report": READ,
     "POST /experiments/{experiment_id:id}/start": ADMIN,
     "POST /experiments/{experiment_id:id}/stop": ADMIN,
+    "GET /backfills": READ,
+    "GET /backfills/{backfill_id:id}": READ,
+    "GET /backfills/{backfill_id:id}/problems": READ,
+    "POST /backfills/{backfill_id:id}/pause": ADMIN,
     "GET /dead-letters": READ,
     "POST /dead-letters/{item_id:id}/retry": ADMIN,
 }

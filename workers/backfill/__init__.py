@@ -1,0 +1,1 @@
+"""Bulk loads behind what is posted: looked through, costed, then accepted a chunk at a time."""
