@@ -32,7 +32,7 @@ from adapters.config import AdapterConfig
 from adapters.content import Contents
 from adapters.fit import fit
 from api.cli.arrivals import wait_until_settled
-from benchmarks import encoders_alone, processes
+from benchmarks import bulk, encoders_alone, processes
 from coldstart.backbones import FrozenBackbone
 from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, open_image_encoder, open_text_encoder
 from coldstart.ids import IdMap
@@ -42,6 +42,8 @@ from coldstart.vectors import normalise
 DIM, USERS, CLICKS_PER_USER = 64, 2000, 40
 LIMIT, CROWD = 20, 32
 LOAD_S = 120.0
+BULK = 20
+"""Items of a backfill for each that is posted beside it: more than are encoded meanwhile."""
 WORDS = (
     "walnut linen brass lamp chair desk quiet warm small tall bright woven oiled forged folded painted kitchen garden "
     "studio travel winter summer evening morning pocket handle drawer cover stripe dot leaf stone river forest city"
@@ -59,7 +61,7 @@ def main() -> None:
         built = time.perf_counter()
         with serving(Path(folder), items) as service:
             start_s = time.perf_counter() - built
-            report(service, Path(folder) / "adapter", items=items, posts=posts, requests=requests, start_s=start_s)
+            report(service, Path(folder), items=items, posts=posts, requests=requests, start_s=start_s)
 
 
 def build(folder: Path, items: int) -> None:
@@ -102,13 +104,13 @@ def serving(folder: Path, items: int) -> Iterator[processes.Service]:
         yield service
 
 
-def report(service: processes.Service, adapter: Path, *, items: int, posts: int, requests: int, start_s: float) -> None:
+def report(service: processes.Service, folder: Path, *, items: int, posts: int, requests: int, start_s: float) -> None:
     """Measure, print a table, then one line of JSON."""
     client = service.client
     rng = np.random.default_rng(1)
     post(client, rng, 5, "warm-up")
     put_ms, ttr_ms = post(client, rng, posts, "new")
-    floor_ms = encoders_alone.timed(adapter, [item(rng) for _ in range(posts)])
+    floor_ms = encoders_alone.timed(folder / "adapter", [item(rng) for _ in range(posts)])
     users = rng.integers(USERS, size=requests)
     rows = {
         "PUT answered 202": put_ms,
@@ -129,6 +131,7 @@ def report(service: processes.Service, adapter: Path, *, items: int, posts: int,
     with posting(client.base_url):
         busy = timed(lambda n: client.get(f"/users/user-{users[n]}/recommendations"), requests)
     rows["list for a known user, while items arrive"] = busy
+    rows["TTR, while a backfill is loaded"] = behind = post_beside_backfill(service, folder, posts)
     print(f"{items:,} items, {posts} posted, lists of {LIMIT}; milliseconds at one client unless it says otherwise")
     print(f"{'':<44}{'p50':>8}{'p95':>8}{'p99':>8}")
     for name, times in rows.items():
@@ -139,6 +142,8 @@ def report(service: processes.Service, adapter: Path, *, items: int, posts: int,
     known = rows["list for a known user"]
     result = {
         **{f"ttr_p{q}_ms": round(float(np.percentile(ttr_ms, q)), 1) for q in (50, 95, 99)},
+        "idle_ttr_p95_ms": round(float(np.percentile(ttr_ms, 95)), 1),
+        "backfill_ttr_p95_ms": round(float(np.percentile(behind, 95)), 1),
         "floor_p50_ms": round(float(np.percentile(floor_ms, 50)), 1),
         **{f"recommend_p{q}_ms": round(float(np.percentile(known, q)), 1) for q in (50, 95)},
         "recommend_busy_p95_ms": round(float(np.percentile(busy, 95)), 1),
@@ -167,6 +172,18 @@ def post(client: httpx.Client, rng: np.random.Generator, number: int, prefix: st
         ttr_ms.append(view["since_accepted_ms"]["retrievable"])
         client.get(f"/items/{item_id}/similar", params={"limit": 1}).raise_for_status()
     return put_ms, ttr_ms
+
+
+def post_beside_backfill(service: processes.Service, folder: Path, number: int) -> list[float]:
+    """Milliseconds from committed to searchable of items posted while a backfill of many more is loaded."""
+    rng, source = np.random.default_rng(3), folder / "bulk"
+    rows = bulk.write_source(source, (item(rng) for _ in range(BULK * number)))
+    with bulk.loading(source, folder / "state") as process:
+        bulk.wait_for_rows(process, folder / "state", 10)
+        _, ttr_ms = post(service.client, rng, number, "beside")
+        found = bulk.wait_for_rows(process, folder / "state", 0)
+        assert found.waiting > 0, f"all {rows} were loaded before the last was posted"
+    return ttr_ms
 
 
 @contextmanager
