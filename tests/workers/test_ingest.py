@@ -425,3 +425,12 @@ def test_a_sentence_that_cannot_be_encoded_says_so_to_each_who_waits() -> None:
     with pytest.raises(RuntimeError, match="choked"):
         models.embed_sentence("poison")
     assert models.embed_sentence("tea").tolist() == [1, 0]
+
+
+def test_background_work_is_taken_a_few_at_a_time(works: Works) -> None:
+    """Whatever is posted waits for so much of it at most, and is not encoded together with it."""
+    works.store.accept([draft(f"b{n}", "tea") for n in range(20)], priority=-1)
+    assert works.ingestor.encode_due() == 4
+    works.store.accept([draft("posted", "coffee")])
+    assert works.ingestor.encode_due() == 1
+    assert works.words.batches[-1] == ["coffee"]
