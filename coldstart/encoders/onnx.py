@@ -13,10 +13,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from PIL.Image import Image
 from tokenizers import Tokenizer
 
@@ -31,6 +32,9 @@ _log = logging.getLogger(__name__)
 Kind = Literal["text", "image"]
 FORMAT = 1  # of the exported file; a change makes every export anew
 TEXT_BATCH, IMAGE_BATCH = 8, 4
+
+Feed = dict[str, NDArray[Any]]
+"""Inputs of a network by name, each with one row for each element of a batch."""
 
 
 def export_path(kind: Kind, name: str, cache: Path) -> Path:
@@ -91,8 +95,11 @@ def _alone(folder: Path) -> Iterator[None]:
 class OnnxTextEncoder:
     """A `TextEncoder` from an exported file; ``threads`` is for one call."""
 
+    batch = TEXT_BATCH
+    """Most texts that the network sees together."""
+
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self._session, card = _open(path, threads)
+        self._session, card = open_exported(path, threads=threads)
         self._inputs = [each.name for each in self._session.get_inputs()]
         self.tokenizer: Tokenizer = Tokenizer.from_str(card["tokenizer"])
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" typed by a user is text
@@ -103,8 +110,8 @@ class OnnxTextEncoder:
         """Embeddings [b, dim] float32, unit length; sorted by length inside, so that little is padded."""
         vectors = np.empty((len(batch), self.dim), dtype=np.float32)
         order = sorted(range(len(batch)), key=lambda row: len(batch[row]))
-        for start in range(0, len(order), TEXT_BATCH):
-            rows = order[start : start + TEXT_BATCH]
+        for start in range(0, len(order), self.batch):
+            rows = order[start : start + self.batch]
             tokens = self.tokenizer.encode_batch([self._prompt + batch[row] for row in rows])
             columns = {
                 "input_ids": [each.ids for each in tokens],
@@ -112,15 +119,22 @@ class OnnxTextEncoder:
                 "token_type_ids": [each.type_ids for each in tokens],
             }
             feed = {name: np.asarray(columns[name], dtype=np.int64) for name in self._inputs}
-            vectors[rows] = self._session.run(None, feed)[0]
+            vectors[rows] = self._run(feed)
         return normalise(vectors)
+
+    def _run(self, feed: Feed) -> Matrix:
+        vectors: Matrix = self._session.run(None, feed)[0]
+        return vectors
 
 
 class OnnxImageEncoder:
     """An `ImageEncoder` from an exported file; ``threads`` is for one call."""
 
+    batch = IMAGE_BATCH
+    """Most pictures that the network sees together."""
+
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self._session, card = _open(path, threads)
+        self._session, card = open_exported(path, threads=threads)
         self._input = self._session.get_inputs()[0].name
         self._pixels = Pixels(**json.loads(card["pixels"]))
         self.fingerprint = card["fingerprint"]
@@ -129,13 +143,18 @@ class OnnxImageEncoder:
     def encode(self, batch: Sequence[Image]) -> Matrix:
         """Pooled features [b, dim] float32."""
         vectors = np.empty((len(batch), self.dim), dtype=np.float32)
-        for start in range(0, len(batch), IMAGE_BATCH):
-            part = slice(start, start + IMAGE_BATCH)
-            vectors[part] = self._session.run(None, {self._input: self._pixels.array(batch[part])})[0]
+        for start in range(0, len(batch), self.batch):
+            part = slice(start, start + self.batch)
+            vectors[part] = self._run({self._input: self._pixels.array(batch[part])})
+        return vectors
+
+    def _run(self, feed: Feed) -> Matrix:
+        vectors: Matrix = self._session.run(None, feed)[0]
         return vectors
 
 
-def _open(path: Path, threads: int) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
+def open_exported(path: Path, *, threads: int = 1) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
+    """The network in a file, and what the file says of itself; `Unavailable` where it cannot be loaded."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
