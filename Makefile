@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable
-BENCHMARKS := backfill crash erasure event_faults events experiments exposure faults hostile ingest outages overload poison restore retries simulate ttr
+BENCHMARKS := backfill crash erasure event_faults events experiments exposure faults hostile ingest outages overload poison remote_encoders restore retries simulate ttr
 
 # Its tests have one name for all; of those, several processes would do the first alone.
 ALIKE := tests/api/test_openapi.py
@@ -20,7 +20,7 @@ demo: .venv/.demo ## Generate a shop, train, serve it and post new products; ARG
 	$(BIN)/coldstart demo --data-dir demo-data --threads $$(getconf _NPROCESSORS_ONLN) $(ARGS)
 
 # One thread a process: with more, torch and ONNX Runtime take turns waiting for the processes beside them.
-test: .venv/.dev ## Run the tests, two files at a time; ARGS goes to pytest
+test: .venv/.dev .venv/.triton ## Run the tests, two files at a time; ARGS goes to pytest
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore $(ALIKE) $(ARGS)
 	$(if $(ARGS),,OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ALIKE))
 
@@ -31,7 +31,7 @@ lint: .venv/.dev ## Check style, types, the direction of imports and spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-bench: .venv/.dev ## Run the benchmarks that need no data set, with --quick
+bench: .venv/.dev .venv/.triton ## Run the benchmarks that need no data set, with --quick
 	@set -e; for name in $(BENCHMARKS); do echo "== python -m benchmarks.$$name --quick"; $(BIN)/python -m benchmarks.$$name --quick; done
 
 notebooks: .venv/.dev ## Bring each notebooks/*.ipynb in step with the .py beside it
@@ -50,6 +50,12 @@ clean: ## Remove .venv, caches, build outputs, the demo's and the notebooks' dat
 .venv/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into .venv; the first time takes some minutes and 7 GB, most of it torch"
 	$(INSTALL) '.[train,postgresql,redis,kafka,notebooks,dev]'
+	@touch $@
+
+# A server that tests and a benchmark start; its packages are none of ours.
+.venv/.triton: benchmarks/triton.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear .venv/triton
+	.venv/triton/bin/python -m pip install --disable-pip-version-check -qq --no-deps --requirement $<
 	@touch $@
 
 $(BIN)/python:

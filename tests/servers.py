@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -10,10 +11,11 @@ from benchmarks import processes
 from benchmarks import rabbitmq as broker
 from benchmarks.kafka import Kafka, kafka_server
 from benchmarks.processes import free_port
+from benchmarks.triton import Triton, triton_server
 
 T = TypeVar("T")
 
-__all__ = ["free_port", "kafka", "or_skip", "postgresql", "rabbitmq", "redis"]
+__all__ = ["free_port", "kafka", "or_skip", "postgresql", "rabbitmq", "redis", "triton"]
 
 
 def postgresql() -> AbstractContextManager[str]:
@@ -34,6 +36,11 @@ def rabbitmq() -> AbstractContextManager[str]:
 def kafka() -> AbstractContextManager[Kafka]:
     """A broker of Kafka's protocol."""
     return or_skip(kafka_server())
+
+
+def triton(repository: Path) -> AbstractContextManager[Triton]:
+    """A Triton Inference Server on a model repository."""
+    return or_skip(triton_server(repository))
 
 
 @contextmanager
