@@ -12,7 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -44,10 +44,13 @@ class Triton:
         Its models.
     folder : Path
         For its backends and its log.
+    arguments : sequence of str
+        More of ``tritonserver``.
     """
 
-    def __init__(self, repository: Path, folder: Path) -> None:
-        self._repository, self._folder, self.log = repository, folder, folder / "output"
+    def __init__(self, repository: Path, folder: Path, arguments: Sequence[str] = ()) -> None:
+        self._arguments = arguments
+        self.repository, self._folder, self.log = repository, folder, folder / "output"
         self._packages = packages()
         self._parts = self._packages / "pytriton" / "tritonserver"
         if not self._parts.exists():
@@ -74,9 +77,10 @@ class Triton:
         with self.log.open("a") as output:
             self._server = subprocess.Popen(
                 [
-                    str(binary), f"--model-repository={self._repository}", f"--backend-directory={self._folder}",
+                    str(binary), f"--model-repository={self.repository}", f"--backend-directory={self._folder}",
                     f"--http-port={self._http_port}", f"--grpc-port={self._grpc_port}", "--http-address=127.0.0.1",
                     "--grpc-address=127.0.0.1", "--allow-metrics=0", "--disable-auto-complete-config",
+                    *self._arguments,
                 ],
                 env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
@@ -122,10 +126,10 @@ class Triton:
 
 
 @contextmanager
-def triton_server(repository: Path) -> Iterator[Triton]:
+def triton_server(repository: Path, *arguments: str) -> Iterator[Triton]:
     """A Triton of its own on a model repository."""
     with tempfile.TemporaryDirectory(prefix="coldstart-triton-") as folder:
-        server = Triton(repository, Path(folder))
+        server = Triton(repository, Path(folder), arguments)
         try:
             yield server
         finally:

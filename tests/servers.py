@@ -38,9 +38,9 @@ def kafka() -> AbstractContextManager[Kafka]:
     return or_skip(kafka_server())
 
 
-def triton(repository: Path) -> AbstractContextManager[Triton]:
+def triton(repository: Path, *arguments: str) -> AbstractContextManager[Triton]:
     """A Triton Inference Server on a model repository."""
-    return or_skip(triton_server(repository))
+    return or_skip(triton_server(repository, *arguments))
 
 
 @contextmanager

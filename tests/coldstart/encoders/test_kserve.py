@@ -1,10 +1,15 @@
 """Encoders whose networks run on a real Triton: the same vectors, and no others, whatever becomes of the server."""
 
+import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from time import monotonic, sleep
@@ -161,6 +166,23 @@ def test_another_network_is_refused(server: Server, cache: Path) -> None:
         open_text_encoder(cache=cache, server=replace(server, text="unheard-of"))
 
 
+def test_a_network_that_is_exchanged_under_way_gives_no_vectors(triton: Triton, cache: Path) -> None:
+    encoders = [open_text_encoder(cache=cache, server=served(url)) for url in (triton.http_url, triton.grpc_url)]
+    [there] = (path for path in (triton.repository / "coldstart-text").iterdir() if path.is_dir())
+    other = there.with_name("5")
+    triton.kill()
+    there.rename(other)
+    try:
+        triton.start()
+        for encoder in encoders:
+            with pytest.raises(Unavailable, match="version"):
+                eventually(partial(encoder.encode, ["a red shoe"]), but="version")
+    finally:
+        triton.kill()
+        other.rename(there)
+        triton.start()
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", "http://", ""])
 def test_an_address_of_another_kind_is_refused(cache: Path, url: str) -> None:
     with pytest.raises(InvalidInput, match="address is not understood"):
@@ -191,14 +213,14 @@ def test_a_server_that_dies_amid_a_batch_is_away_and_then_back(
     np.testing.assert_allclose(vectors, local_text.encode(TEXTS), atol=1e-4)
 
 
-def eventually(encode: Callable[[], np.ndarray]) -> np.ndarray:
-    """What it gives once the server is back."""
+def eventually(encode: Callable[[], np.ndarray], *, but: str | None = None) -> np.ndarray:
+    """What it gives once the server is back; an error that says ``but`` is raised at once."""
     deadline = monotonic() + PATIENCE_S
     while True:
         try:
             return encode()
-        except Unavailable:
-            if monotonic() > deadline:
+        except Unavailable as error:
+            if monotonic() > deadline or (but is not None and but in str(error)):
                 raise
             sleep(0.05)
 
@@ -216,6 +238,38 @@ def test_a_server_that_hangs_is_given_up(server: Server, cache: Path) -> None:
         assert monotonic() - asked_at < 5
         proxy.restore()
         assert eventually(lambda: encoder.encode(["a red shoe"])).shape == (1, encoder.dim)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, which makes the certificate, is not installed")
+def test_a_certificate_is_checked(triton: Triton, cache: Path, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=encoders", "-addext", "subjectAltName=IP:127.0.0.1"]
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        *subject,
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
+    subprocess.run(made, check=True)
+    files = f"--grpc-server-cert={certificate}", f"--grpc-server-key={key}"
+    with servers.triton(triton.repository, "--grpc-use-ssl=true", *files) as secure:
+        server = served(secure.grpc_url.replace("grpc:", "grpcs:"))
+        code = (  # in a process of its own: gRPC reads whom to trust but once
+            "from pathlib import Path; from coldstart.encoders import open_text_encoder as open_encoder\n"
+            "from coldstart.encoders.kserve import Server\n"
+            f"print(open_encoder(cache=Path({str(cache)!r}), server={server!r}).encode(['a red shoe']).shape)"
+        )
+        for trusted, expected in ((None, "CERTIFICATE_VERIFY_FAILED"), (certificate, "(1, 384)")):
+            environment = {**os.environ} | ({"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(trusted)} if trusted else {})
+            run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+            assert expected in run.stdout + run.stderr
 
 
 def test_a_server_that_has_never_been_there_is_away(server: Server, cache: Path) -> None:
