@@ -3,18 +3,16 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
 
-from coldstart.availability import window
-from coldstart.catalog import Claim, Encoded, ItemStore, Stage, Status
+from coldstart.catalog import Claim, Encoded, ItemStore, Material, Stage, Status
 from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, Unavailable
 from coldstart.index import Point, VectorIndex
 from coldstart.telemetry import Telemetry
-from coldstart.vectors import Vector
 from workers.encoding import BatchEncoder
 from workers.isolation import isolate, retry_delay
+from workers.projecting import Placed, Space, place_each, point_of
 
 _log = logging.getLogger(__name__)
 # That an index is away is no item's fault: it costs no attempt, so there is nothing to wait longer and longer by.
@@ -53,8 +51,8 @@ class Ingestor:
         self._store, self._index, self._encoder, self._telemetry = store, index, encoder, telemetry
         self._batch, self._lease_s, self._max_attempts, self._clock = batch, lease_s, max_attempts, clock
 
-    def encode_due(self) -> int:
-        """Encode a batch and, where the index is ours, make it retrievable."""
+    def encode_due(self, others: Sequence[Space] = ()) -> int:
+        """Encode a batch and, where the index is ours, make it retrievable, in the other spaces too."""
         # Before the claim: models that cannot be opened must not use up the items' attempts.
         self._encoder.open()
         claims = self._claim(Stage.ENCODE)
@@ -76,39 +74,56 @@ class Ingestor:
             _log.warning("pictures not used", extra={"items": len(broken), "first": item_id, "error": reason})
         self._fail(claims, outcomes)
         if self._index is not None:
-            vectors = {outcome.item_id: outcome for outcome in encoded if outcome.item_id in current}
-            self._write(
-                self._index,
-                [
-                    (claim, _point(claim, outcome.vector, cold=outcome.cold, gates=outcome.gates))
-                    for claim in claims
-                    if (outcome := vectors.get(_id(claim))) is not None
-                ],
-            )
+            results = {outcome.item_id: outcome for outcome in encoded if outcome.item_id in current}
+            here = [(claim, outcome) for claim in claims if (outcome := results.get(_id(claim))) is not None]
+            points = [
+                (claim, point_of(claim.record, outcome.vector, cold=outcome.cold, gates=outcome.gates))
+                for claim, outcome in here
+            ]
+            materials = [Material(claim.record, outcome.embeddings) for claim, outcome in here] if others else []
+            self._write(self._index, points, Beside(others, materials))
         return len(claims)
 
-    def apply_due(self) -> int:
-        """Write a batch of encoded items and of tombstones to the index."""
+    def apply_due(self, others: Sequence[Space] = (), readable: Collection[str] = ()) -> int:
+        """Write a batch of encoded items and of tombstones to the index, and to the others.
+
+        Items of which another adapter version told whose embeddings are ``readable`` are placed anew, the others are to
+        be encoded again.
+        """
         if self._index is None:
             raise RuntimeError("this process does not write the index")
         claims = self._claim(Stage.INDEX)
         deleted = [claim for claim in claims if claim.record.status is Status.DELETED]
         live = [claim for claim in claims if claim.record.status is not Status.DELETED]
         version = self._encoder.adapter_version
-        self._bury(self._index, deleted)
-        self._write(
-            self._index,
-            [
-                (claim, _point(claim, claim.vector, cold=bool(claim.record.cold), gates=claim.record.gates))
-                for claim in live
-                if claim.vector is not None and claim.record.adapter_version == version
-            ],
-        )
-        if any(claim.record.adapter_version != version for claim in live):
+        own = [claim for claim in live if claim.record.adapter_version == version]
+        foreign = [claim for claim in live if claim.record.adapter_version in {*readable} - {version}]
+        self._bury(self._index, deleted, others)
+        materials = self._store.materials([_id(claim) for claim in live]) if live and (others or foreign) else []
+        points = [
+            (claim, point_of(claim.record, claim.vector, cold=bool(claim.record.cold), gates=claim.record.gates))
+            for claim in own
+            if claim.vector is not None
+        ]
+        self._write(self._index, points + self._placed(foreign, materials), Beside(others, materials))
+        if len(own) + len(foreign) < len(live):
             # Of a worker that still serves another adapter, or retried where it died before this one: another space.
-            items = self._store.requeue(Stage.ENCODE, adapter_version=version)
+            items = self._store.requeue(Stage.ENCODE, adapter_version=version, readable=readable)
             _log.warning("to be encoded for another adapter", extra={"items": items, "adapter_version": version})
         return len(claims)
+
+    def _placed(self, claims: Sequence[Claim], materials: Sequence[Material]) -> list[tuple[Claim, Point]]:
+        """Points of items that other versions told of; from now on their rows tell of this one's."""
+        if not claims:
+            return []
+        wanted = {_id(claim): claim for claim in claims}
+        mine = [each for each in materials if each.record.item.item_id in wanted]
+        outcomes = place_each(self._encoder.adapter, mine)
+        ids = [each.record.item.item_id for each in mine]
+        self._fail([wanted[item_id] for item_id in ids], outcomes)
+        placed = [outcome for outcome in outcomes if isinstance(outcome, Placed)]
+        current = set(self._store.restate([each.restated for each in placed]))
+        return [(wanted[i], each.point) for each in placed if (i := each.encoded.item_id) in current]
 
     def _claim(self, stage: Stage) -> list[Claim]:
         claims = self._store.claim(stage, limit=self._batch, lease_s=self._lease_s, max_attempts=self._max_attempts)
@@ -116,8 +131,9 @@ class Ingestor:
             self._telemetry.batch_items.labels(stage).observe(len(claims))
         return claims
 
-    def _write(self, index: VectorIndex, points: Sequence[tuple[Claim, Point]]) -> None:
+    def _write(self, index: VectorIndex, points: Sequence[tuple[Claim, Point]], beside: "Beside") -> None:
         def upsert(batch: Sequence[Point]) -> Sequence[Point]:
+            beside.upsert([point.item_id for point in batch])
             index.upsert(batch)
             return batch
 
@@ -132,12 +148,13 @@ class Ingestor:
                 self._telemetry.time_to_recommendable.observe(max(0.0, self._clock() - claim.record.accepted_at))
         self._fail(claims, outcomes)
 
-    def _bury(self, index: VectorIndex, claims: Sequence[Claim]) -> None:
+    def _bury(self, index: VectorIndex, claims: Sequence[Claim], others: Sequence[Space]) -> None:
         if not claims:
             return
         try:
             with self._telemetry.step("index"):
-                index.delete(_versions(claims))
+                for each in (*(other.index for other in others), index):
+                    each.delete(_versions(claims))
         except Unavailable as error:
             self._fail(claims, [error] * len(claims))
         else:
@@ -176,15 +193,24 @@ def _versions(claims: Sequence[Claim]) -> dict[ExternalId, int]:
     return {_id(claim): claim.record.version for claim in claims}
 
 
-def _point(claim: Claim, vector: Vector, *, cold: bool, gates: Mapping[str, float]) -> Point:
-    payload: dict[str, Any] = {
-        "cold": cold,
-        "attributes": dict(claim.record.item.attributes),
-        "accepted_at": claim.record.accepted_at,
-        "gates": {modality: round(gate, 4) for modality, gate in gates.items()},
-        **window(claim.record.item),
-    }
-    return Point(_id(claim), claim.record.version, vector, payload)
+class Beside:
+    """Writes a batch's items to the collections that are kept beside the live one, before it is done with."""
+
+    def __init__(self, spaces: Sequence[Space], materials: Sequence[Material]) -> None:
+        self._spaces, self._materials = spaces, {each.record.item.item_id: each for each in materials}
+
+    def upsert(self, item_ids: Sequence[ExternalId]) -> None:
+        """Write these; `Unavailable` where one of the collections is away.
+
+        What has no place in another space is left out of it. That is no reason to keep it from being retrievable, and
+        is found when that version is checked or the catalogue compared with it.
+        """
+        batch = [self._materials[item_id] for item_id in item_ids if item_id in self._materials]
+        for space in self._spaces if batch else ():
+            outcomes = place_each(space.adapter, batch)
+            space.index.upsert([outcome.point for outcome in outcomes if isinstance(outcome, Placed)])
+            for error in (outcome for outcome in outcomes if isinstance(outcome, Exception)):
+                _log.warning("no place beside", extra={"adapter_version": space.adapter.version, "error": str(error)})
 
 
 def _reason(error: Exception) -> str:
