@@ -19,7 +19,7 @@ from api.metrics import RequestTiming, request_seconds
 from api.paths import EncodedPath
 from api.rates import open_buckets
 from api.readiness import Readiness
-from api.routes import dead_letters, docs, events, experiments, health, items, recommendations, users
+from api.routes import adapters, dead_letters, docs, events, experiments, health, items, recommendations, users
 from coldstart.catalog.keys import KeyStore
 from coldstart.recommend import Request
 from coldstart.settings import Settings
@@ -67,7 +67,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     app.state.readiness = Readiness()
     problems.install(app)
     access.document(app)
-    for module in (items, recommendations, users, events, experiments, dead_letters, health, docs, console):
+    for module in (items, recommendations, users, events, experiments, adapters, dead_letters, health, docs, console):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=console.STATIC), name="static")
     # The last one added is the first to see a request.

@@ -31,8 +31,6 @@ from workers.tasks import register, wake
 class Ingestion:
     """What takes items in within a service process: the worker consumes in a thread, and the relay wakes it."""
 
-    encoder: BatchEncoder
-    ingestor: Ingestor
     backlog: Backlog
     relay: Relay
     worker: EmbeddedWorker
@@ -43,22 +41,21 @@ def open_ingestion(
     stack: ExitStack,
     settings: Settings,
     store: ItemStore,
-    index: VectorIndex,
-    adapter: ServedAdapter,
-    models: Models,
     telemetry: Telemetry,
+    *,
+    open_encoder: Callable[[], None],
+    encode_due: Callable[[], int],
+    apply_due: Callable[[], int],
 ) -> Ingestion:
     """Start to take items in, until the stack is closed."""
-    encoder = BatchEncoder(adapter, models, _pictures(settings))
-    ingestor = _ingestor(settings, store, index, encoder, telemetry)
     app = make_app(settings.broker_url, lease_s=settings.lease_seconds)
     steps = Steps(lease_s=settings.lease_seconds)
 
-    def encode_due() -> int:
-        encoder.open()  # not timed: at a first start it exports the models, which may take minutes
-        return steps.take(ingestor.encode_due)
+    def encode() -> int:
+        open_encoder()  # not timed: at a first start it exports the models, which may take minutes
+        return steps.take(encode_due)
 
-    register(app, encode_due=encode_due, apply_due=lambda: steps.take(ingestor.apply_due))
+    register(app, encode_due=encode, apply_due=lambda: steps.take(apply_due))
     backlog = Backlog(store.backlog, mark=settings.max_backlog)
     backlog.look()  # before the first request
     relay = _start_relay(stack, settings, app, store, backlog, telemetry)
@@ -66,7 +63,7 @@ def open_ingestion(
     # A broker that is away must not keep the service from starting; the worker goes on looking for it.
     worker.start(wait=is_in_process(settings.broker_url))
     stack.callback(worker.stop)
-    return Ingestion(encoder, ingestor, backlog, relay, worker, steps)
+    return Ingestion(backlog, relay, worker, steps)
 
 
 def require_encoders(settings: Settings) -> None:
@@ -133,13 +130,14 @@ def _open_ingestor(settings: Settings, adapter: ServedAdapter) -> Ingestor:
         index = open_indexes(stack, settings).create(adapter.version, adapter.dim)
     store = open_store(stack, settings)
     worker_process_shutdown.connect(lambda **_: stack.close(), weak=False)
-    encoder = BatchEncoder(adapter, models_of(adapter, settings), _pictures(settings))
-    return _ingestor(settings, store, index, encoder, Telemetry())
+    encoder = make_encoder(settings, adapter, models_of(adapter, settings))
+    return make_ingestor(settings, store, index, encoder, Telemetry())
 
 
-def _ingestor(
+def make_ingestor(
     settings: Settings, store: ItemStore, index: VectorIndex | None, encoder: BatchEncoder, telemetry: Telemetry
 ) -> Ingestor:
+    """What takes items in for one adapter version."""
     return Ingestor(
         store=store,
         index=index,
@@ -151,9 +149,11 @@ def _ingestor(
     )
 
 
-def _pictures(settings: Settings) -> PictureReader:
+def make_encoder(settings: Settings, adapter: ServedAdapter, models: Models) -> BatchEncoder:
+    """What encodes for an adapter by encoders that others may share."""
     fetcher = Fetcher(settings.image_hosts, max_bytes=settings.max_image_bytes)
-    return PictureReader(fetcher, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    pictures = PictureReader(fetcher, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    return BatchEncoder(adapter, models, pictures)
 
 
 def _start_relay(

@@ -53,7 +53,7 @@ async def _recommend(
 ) -> tuple[RecommendationList, tuple[Assignment, ...]]:
     """In a thread, also where it takes a millisecond: a database or an index that hangs must not hang the rest."""
     permits = service.sentences if request.preferences else service.lists
-    return await permits.run(service.runtime.arms.recommend, request, unit=unit)
+    return await permits.run(service.runtime.recommend, request, unit=unit)
 
 
 def _filter(conditions: dict[str, Any]) -> Filter:
