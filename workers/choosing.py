@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.artifact import read_card
@@ -24,8 +25,17 @@ def readable(records: Sequence[AdapterRecord], live: AdapterIdentity) -> frozens
     return frozenset(each.version for each in records if each.identity.encoders == live.encoders)
 
 
-def open_adapter(settings: Settings, registry: AdapterStore) -> tuple[ServedAdapter, frozenset[str]]:
-    """The adapter that a starting service is to serve, from now on the live one, and what is `readable` to it.
+@dataclass(frozen=True)
+class Chosen:
+    """What a starting service serves, what is `readable` to it, and whether it was live, or kept beside it, before."""
+
+    adapter: ServedAdapter
+    readable: frozenset[str]
+    kept: bool
+
+
+def open_adapter(settings: Settings, registry: AdapterStore) -> Chosen:
+    """The adapter that a starting service is to serve, from now on the live one.
 
     Raises
     ------
@@ -35,9 +45,10 @@ def open_adapter(settings: Settings, registry: AdapterStore) -> tuple[ServedAdap
         Where it is damaged or does not fit its backbone.
     """
     configured = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
+    kept = registry.chosen(configured.version) is not None
     record = registry.open(identify(configured, settings.adapter_dir))
-    known = readable(registry.list_adapters(), record.identity)
-    return (configured if record.version == configured.version else _load(settings, record)), known
+    adapter = configured if record.version == configured.version else _load(settings, record)
+    return Chosen(adapter, readable(registry.list_adapters(), record.identity), kept)
 
 
 def adapter_folder(settings: Settings) -> Path:

@@ -12,7 +12,7 @@ from coldstart.index import Point, VectorIndex
 from coldstart.telemetry import Telemetry
 from workers.encoding import BatchEncoder
 from workers.isolation import isolate, retry_delay
-from workers.projecting import Placed, Space, place_each, point_of
+from workers.projecting import Placed, Space, place_each, point_of, put
 
 _log = logging.getLogger(__name__)
 # That an index is away is no item's fault: it costs no attempt, so there is nothing to wait longer and longer by.
@@ -207,9 +207,7 @@ class Beside:
         """
         batch = [self._materials[item_id] for item_id in item_ids if item_id in self._materials]
         for space in self._spaces if batch else ():
-            outcomes = place_each(space.adapter, batch)
-            space.index.upsert([outcome.point for outcome in outcomes if isinstance(outcome, Placed)])
-            for error in (outcome for outcome in outcomes if isinstance(outcome, Exception)):
+            for error in put(space, batch):
                 _log.warning("no place beside", extra={"adapter_version": space.adapter.version, "error": str(error)})
 
 

@@ -17,7 +17,7 @@ from adapters.serving import ServedAdapter
 from coldstart.availability import window
 from coldstart.catalog import Encoded, ItemRecord, ItemStore, Material, Restated, Settled, Status
 from coldstart.entities import ExternalId
-from coldstart.errors import Conflict, InvalidInput
+from coldstart.errors import Conflict, InvalidInput, Unavailable
 from coldstart.index import Point, VectorIndex
 from coldstart.vectors import Vector, require_finite
 from workers.encoding import serve
@@ -108,6 +108,20 @@ def place_each(adapter: ServedAdapter, materials: Sequence[Material]) -> list[Pl
     return isolate(lambda batch: place(adapter, batch), materials)
 
 
+def put(space: Space, materials: Sequence[Material]) -> list[Exception]:
+    """Write the items to the collection; returns why others have no place in it. `Unavailable` where it is away."""
+
+    def write(batch: Sequence[Material]) -> list[None]:
+        space.index.upsert([each.point for each in place(space.adapter, batch)])
+        return [None] * len(batch)
+
+    errors = [outcome for outcome in isolate(write, materials) if isinstance(outcome, Exception)]
+    for error in errors:
+        if isinstance(error, Unavailable):
+            raise error
+    return errors
+
+
 def pages(store: ItemStore) -> Iterator[list[Settled]]:
     """Every settled item, in pages of which each is read when it is asked for."""
     after: ExternalId | None = None
@@ -160,10 +174,9 @@ def _fill(
     here = {item.item_id: item.version for item in page if item.vector is not None}
     found = index.fetch(list(here)) if here else {}
     lacking = [i for i, version in here.items() if i not in found or found[i].version < version]
-    outcomes = place_each(adapter, store.materials(lacking)) if lacking else []
-    placed = [each for each in outcomes if isinstance(each, Placed)]
-    index.upsert([each.point for each in placed])
-    return len(placed), [each for each in outcomes if isinstance(each, Exception)]
+    materials = store.materials(lacking) if lacking else []
+    errors = put(Space(adapter, index), materials)
+    return len(materials) - len(errors), errors
 
 
 def check(store: ItemStore, adapter: ServedAdapter, index: VectorIndex) -> int:

@@ -180,15 +180,18 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
     with ExitStack() as stack:
         registry = AdapterStore(settings.catalog_url)
         stack.callback(registry.close)
-        adapter, known = open_adapter(settings, registry)
+        chosen = open_adapter(settings, registry)
+        adapter = chosen.adapter
         indexes = open_indexes(stack, settings)
         index = indexes.create(adapter.version, adapter.dim)
         store = open_store(stack, settings)
-        recover(settings, store, indexes, index, adapter.version, known)
+        recover(
+            settings, store, indexes, index, adapter.version, chosen.readable, missed_nothing=chosen.kept
+        )  # fmt: skip
         models = models_of(adapter, settings)
         reading = open_reading(stack, settings, store, telemetry, text_encoder=adapter.text_fingerprint)
         workshop = Workshop(settings, store, indexes, models, reading, telemetry)
-        kept = Holder(Kept(workshop.make(adapter), readable=known))
+        kept = Holder(Kept(workshop.make(adapter), readable=chosen.readable))
         lifecycle = Lifecycle(
             registry=registry, indexes=indexes, store=store, kept=kept, make=workshop.make, telemetry=telemetry,
             backbone=settings.backbone,

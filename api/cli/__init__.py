@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from api.cli.adapters import adapters
 from api.cli.backup import backup, restore
 from api.cli.consume import consume
 from api.cli.demo import demo
@@ -49,3 +50,4 @@ for command in (demo, serve, worker, consume, evaluate, import_backbone, doctor,
 app.add_typer(train, name="train")
 app.add_typer(keys, name="keys")
 app.add_typer(experiments, name="experiments")
+app.add_typer(adapters, name="adapters")
