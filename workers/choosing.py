@@ -1,13 +1,12 @@
 """Which adapter a process serves: what was promoted last, unless the settings have come to name another since."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.artifact import read_card
+from adapters.artifact import load_artifact, read_card
 from adapters.serving import ServedAdapter
-from coldstart.catalog.adapters import AdapterIdentity, AdapterRecord, AdapterStore
+from coldstart.catalog.adapters import AdapterIdentity, AdapterRecord, AdapterStore, look_up
 from coldstart.errors import Conflict, NotFound
 from coldstart.settings import Settings
 
@@ -53,12 +52,9 @@ def open_adapter(settings: Settings, registry: AdapterStore) -> Chosen:
 
 def adapter_folder(settings: Settings) -> Path:
     """Where the adapter lies that a service on these settings serves or would serve; changes nothing."""
-    configured = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
-    with closing(AdapterStore(settings.catalog_url)) as registry:
-        record = registry.chosen(configured.version)
-    if record is None or record.version == configured.version:
-        return settings.adapter_dir
-    return Path(record.identity.folder)
+    configured = load_artifact(settings.adapter_dir, backbone=settings.backbone).version
+    record = look_up(settings.catalog_url, configured)
+    return settings.adapter_dir if record is None or record.version == configured else Path(record.identity.folder)
 
 
 def _load(settings: Settings, record: AdapterRecord) -> ServedAdapter:

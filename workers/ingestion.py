@@ -16,6 +16,7 @@ from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
 from workers.backlog import Backlog
+from workers.choosing import adapter_folder
 from workers.embedded import EmbeddedWorker
 from workers.encoding import BatchEncoder
 from workers.ingest import Ingestor
@@ -93,7 +94,7 @@ def make_worker(settings: Settings) -> tuple[Celery, tuple[str, ...]]:
             "a separate worker needs a broker", subject="broker_url",
             remedy="Set COLDSTART_BROKER_URL to redis://... or amqp://... for service and workers",
         )  # fmt: skip
-    adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
+    adapter = ServedAdapter.load(adapter_folder(settings), backbone=settings.backbone)
     app = make_app(settings.broker_url, lease_s=settings.lease_seconds, memory_mb=settings.worker_memory_mb)
     ingestor = Lazy(lambda: _open_ingestor(settings, adapter))
     writes_index = settings.qdrant_url is not None

@@ -6,14 +6,16 @@ live and at most one is the way back. What the rows here say is what every proce
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, text, update
+from sqlalchemy import Connection, Row, delete, inspect, select, text, update
 
 from coldstart.catalog import schema
+from coldstart.catalog.dump import is_vacant
+from coldstart.catalog.engine import Database
 from coldstart.catalog.models import adapters, deployment
 from coldstart.catalog.rows import storable
 from coldstart.catalog.statements import insert
@@ -229,6 +231,14 @@ class AdapterStore:
             if not self._database.is_sqlite:  # whose writers are alone already
                 tx.execute(text("LOCK TABLE adapters IN SHARE ROW EXCLUSIVE MODE"))
             yield tx
+
+
+def look_up(url: str, configured: str) -> AdapterRecord | None:
+    """`AdapterStore.chosen`, of a catalogue that may be missing or of an older version; changes nothing."""
+    if is_vacant(url):
+        return None
+    with closing(Database(url)) as database, database.read() as tx:
+        return _chosen(tx, configured) if adapters.name in inspect(tx).get_table_names() else None
 
 
 _REMEDY = {
