@@ -51,6 +51,11 @@ class Ingestor:
         self._store, self._index, self._encoder, self._telemetry = store, index, encoder, telemetry
         self._batch, self._lease_s, self._max_attempts, self._clock = batch, lease_s, max_attempts, clock
 
+    @property
+    def writes_index(self) -> bool:
+        """Whether what it encodes is retrievable then; else it is passed on."""
+        return self._index is not None
+
     def encode_due(self, others: Sequence[Space] = ()) -> int:
         """Encode a batch and, where the index is ours, make it retrievable, in the other spaces too."""
         # Before the claim: models that cannot be opened must not use up the items' attempts.

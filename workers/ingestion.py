@@ -1,16 +1,19 @@
 """The side of a process that takes items in: what encodes, what writes the index, and what wakes them."""
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from celery import Celery
 from celery.signals import worker_process_shutdown
 
 from adapters.serving import ServedAdapter
 from coldstart.catalog import ItemStore, Stage, open_item_store
+from coldstart.catalog.adapters import AdapterStore
 from coldstart.encoders.fetch import Fetcher
-from coldstart.errors import InvalidInput
+from coldstart.errors import InvalidInput, Unavailable
 from coldstart.index import IndexStore, VectorIndex, index_store_of
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
@@ -26,6 +29,8 @@ from workers.pictures import PictureReader
 from workers.relay import Relay
 from workers.steps import Steps
 from workers.tasks import register, wake
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ def make_worker(settings: Settings) -> tuple[Celery, tuple[str, ...]]:
     Its tasks run in child processes that are forked, so nothing here starts a thread, opens a connection or loads a
     model: each child does that for itself at its first task (`Lazy`). The adapter is read before, once for all of them.
 
-    Without a Qdrant server the index belongs to the service: the worker encodes, and wakes the service to apply.
+    It writes what it encoded to a Qdrant server itself while its own adapter version is the only one that is kept. Else
+    that is for the service, which knows them all and owns the embedded index: the worker encodes, and wakes it.
 
     Raises
     ------
@@ -94,19 +100,19 @@ def make_worker(settings: Settings) -> tuple[Celery, tuple[str, ...]]:
             "a separate worker needs a broker", subject="broker_url",
             remedy="Set COLDSTART_BROKER_URL to redis://... or amqp://... for service and workers",
         )  # fmt: skip
-    adapter = ServedAdapter.load(adapter_folder(settings), backbone=settings.backbone)
+    adapter = ServedAdapter.load(_folder(settings), backbone=settings.backbone)
     app = make_app(settings.broker_url, lease_s=settings.lease_seconds, memory_mb=settings.worker_memory_mb)
-    ingestor = Lazy(lambda: _open_ingestor(settings, adapter))
-    writes_index = settings.qdrant_url is not None
+    ingestor_now = Lazy(lambda: _open_ingestors(settings, adapter))
 
     def encode_due() -> int:
-        items = ingestor.get().encode_due()
-        if items and not writes_index:
+        ingestor = ingestor_now.get()()
+        items = ingestor.encode_due()
+        if items and not ingestor.writes_index:
             wake(app, INDEX)
         return items
 
-    register(app, encode_due=encode_due, apply_due=lambda: ingestor.get().apply_due())
-    return app, QUEUES if writes_index else (ENCODE,)
+    register(app, encode_due=encode_due, apply_due=lambda: 0)
+    return app, (ENCODE,)
 
 
 def open_indexes(stack: ExitStack, settings: Settings) -> IndexStore:
@@ -123,16 +129,29 @@ def open_store(stack: ExitStack, settings: Settings) -> ItemStore:
     return store
 
 
-def _open_ingestor(settings: Settings, adapter: ServedAdapter) -> Ingestor:
-    """What a worker's child holds until it ends."""
+def _folder(settings: Settings) -> Path:
+    """The adapter's; the configured one where the database is away, as the service places anew what others encoded."""
+    try:
+        return adapter_folder(settings)
+    except Unavailable as error:
+        _log.warning("what was promoted is not known", extra={"error": str(error)})
+        return settings.adapter_dir
+
+
+def _open_ingestors(settings: Settings, adapter: ServedAdapter) -> Callable[[], Ingestor]:
+    """What a worker's child holds until it ends: called before each batch, it says what takes it in."""
     stack = ExitStack()
-    index = None
-    if settings.qdrant_url:
-        index = open_indexes(stack, settings).create(adapter.version, adapter.dim)
-    store = open_store(stack, settings)
     worker_process_shutdown.connect(lambda **_: stack.close(), weak=False)
+    store, telemetry = open_store(stack, settings), Telemetry()
     encoder = make_encoder(settings, adapter, models_of(adapter, settings))
-    return make_ingestor(settings, store, index, encoder, Telemetry())
+    passes_on = make_ingestor(settings, store, None, encoder, telemetry)
+    if settings.qdrant_url is None:
+        return lambda: passes_on
+    index = open_indexes(stack, settings).create(adapter.version, adapter.dim)
+    writes = make_ingestor(settings, store, index, encoder, telemetry)
+    registry = AdapterStore(settings.catalog_url)
+    stack.callback(registry.close)
+    return lambda: writes if registry.keeps_only(adapter.version) else passes_on
 
 
 def make_ingestor(

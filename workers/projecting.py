@@ -228,7 +228,9 @@ def restate(
             )
             for i, point in here.items()
         ]))  # fmt: skip
-        store.owe_again({i: item.version for i, item in others.items() if i not in points}, held={})
+        store.owe_again(
+            {i: m.version for i, m in others.items() if i not in points or points[i].version < m.version}, held={}
+        )
     if told:
         _log.info("rows tell of the version that is served", extra={"items": told, "adapter_version": adapter.version})
     return told

@@ -108,6 +108,11 @@ class AdapterStore:
         with self._database.read() as tx:
             return _chosen(tx, configured)
 
+    def keeps_only(self, version: str) -> bool:
+        """Whether no other version is kept than this one."""
+        with self._database.read() as tx:
+            return {each.version for each in _all(tx) if each.status in KEPT} <= {version}
+
     def open(self, configured: AdapterIdentity) -> AdapterRecord:
         """The version that a starting service is to serve, from now on the live one.
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from adapters.artifact import load_artifact, save_artifact
 from coldstart.catalog import Draft, Stage, Status
 from coldstart.catalog.adapters import AdapterRecord, AdapterStatus, AdapterStore
 from coldstart.catalog.engine import Database
-from coldstart.catalog.models import outbox
+from coldstart.catalog.models import items, outbox
 from coldstart.entities import Event, Item
 from coldstart.errors import Conflict, NotFound
 from coldstart.recommend import Request
@@ -446,3 +446,19 @@ def test_whenever_it_is_killed_a_restart_goes_on(settings: Settings, shop: Shop,
         assert reconcile(runtime.store, runtime.index, adapter_version=new).repaired == 0
         assert runtime.lifecycle.rollback().version == old
         assert vectors(runtime, old).keys() == vectors(runtime, new).keys()
+
+
+def test_what_a_worker_did_not_write_beside_is_put_right_after_the_swap(runtime: Runtime, other: Path) -> None:
+    """One of another process, say, that had begun before it knew of the new version."""
+    new = made_ready(runtime, other)
+    candidate = runtime.kept.value.others[0]
+    points = candidate.index.fetch(["sencha", "tea-1"])
+    with closing(Database(runtime.settings.catalog_url)) as database, database.write() as tx:
+        ids = [items.c.item_id == item_id for item_id in ("sencha", "tea-1")]
+        tx.execute(update(items).where(ids[0]).values(version=points["sencha"].version + 1))
+        tx.execute(update(items).where(ids[1]).values(version=points["tea-1"].version + 1))
+    runtime.lifecycle.promote(new)
+    wait_until(lambda: all_rows_tell_of(runtime, new) and owed(runtime) == 0, what="an end")
+    after = candidate.index.fetch(["sencha", "tea-1"])
+    assert all(after[i].version == points[i].version + 1 for i in points)
+    assert reconcile(runtime.store, runtime.index, adapter_version=new).repaired == 0
