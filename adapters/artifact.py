@@ -136,6 +136,14 @@ def load_artifact(folder: Path, *, backbone: Path | None = None) -> Artifact:
     return Artifact(adapter, names["text"], names["image"], version)
 
 
+def read_card(folder: Path) -> str:
+    """What the adapter's card says; nothing where it has none."""
+    try:
+        return (current_folder(folder) / CARD_FILE).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
 def backbone_path(folder: Path) -> str:
     """Where, from its own folder, an adapter says that its backbone is; for errors see `load_artifact`."""
     try:

@@ -19,7 +19,18 @@ from api.metrics import RequestTiming, request_seconds
 from api.paths import EncodedPath
 from api.rates import open_buckets
 from api.readiness import Readiness
-from api.routes import backfills, dead_letters, docs, events, experiments, health, items, recommendations, users
+from api.routes import (
+    adapters,
+    backfills,
+    dead_letters,
+    docs,
+    events,
+    experiments,
+    health,
+    items,
+    recommendations,
+    users,
+)
 from coldstart.catalog.keys import KeyStore
 from coldstart.recommend import Request
 from coldstart.settings import Settings
@@ -68,7 +79,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     problems.install(app)
     access.document(app)
     for module in (
-        recommendations, items, users, events, experiments, backfills, dead_letters, health, docs, console,
+        recommendations, items, users, events, experiments, adapters, backfills, dead_letters, health, docs, console,
     ):  # fmt: skip
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=console.STATIC), name="static")

@@ -27,6 +27,7 @@ class Service:
     deletes: Permits
     sentences: Permits
     reports: Permits
+    changes: Permits
     in_flight: set[tuple[str | None, str]] = field(default_factory=set)
     """Callers and keys of requests that are being answered (`api.idempotency`)."""
 
@@ -44,6 +45,7 @@ class Service:
             deletes=Permits(1, waiting=512),
             sentences=Permits(1, waiting=32),
             reports=Permits(1, waiting=8),
+            changes=Permits(2, waiting=8),
         )
 
 

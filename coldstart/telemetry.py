@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import perf_counter
@@ -82,6 +82,19 @@ class Telemetry:
             "coldstart_exposures", "Lists shown in experiments: logged, dropped", ["outcome"], registry=self.registry
         )
 
+        self.adapters = Gauge(
+            "coldstart_adapter_status",
+            "1 for where each adapter version stands",
+            ["version", "status"],
+            registry=self.registry,
+        )
+        self.projected = Gauge(
+            "coldstart_adapter_projected_ratio",
+            "Share of the items that the adapter version that is being projected has",
+            registry=self.registry,
+        )
+        self.swaps = Counter("coldstart_adapter_swaps", "Times that another adapter was served", registry=self.registry)
+
         self.kafka_messages = Counter(
             "coldstart_kafka_messages", "Messages taken: applied, dead_lettered", ["outcome"], registry=self.registry
         )
@@ -100,6 +113,12 @@ class Telemetry:
         self.recommendations.labels(strategy).inc()
         self.rows.labels("true").inc(cold)
         self.rows.labels("false").inc(rows - cold)
+
+    def tell_adapters(self, statuses: Mapping[str, str]) -> None:
+        """Where each adapter version stands now."""
+        self.adapters.clear()
+        for version, status in statuses.items():
+            self.adapters.labels(version, status).set(1)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

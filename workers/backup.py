@@ -21,6 +21,7 @@ from coldstart.catalog.dump import dump, is_sqlite, is_vacant, load
 from coldstart.errors import Conflict, InvalidInput, NotFound
 from coldstart.folder import copy_file, current_folder, new_folder, sync, write_file, write_folder
 from coldstart.settings import Settings
+from workers.choosing import adapter_folder
 
 OnProgress = Callable[[str, int, int], None]
 """Called with the name of a file, how much of it is done, and how much there is."""
@@ -65,7 +66,8 @@ def back_up(settings: Settings, folder: Path, *, on_progress: OnProgress = lambd
     """
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     database = "sqlite" if is_sqlite(settings.catalog_url) else "postgresql"
-    places = _places(settings, settings.adapter_dir)
+    adapter = adapter_folder(settings)
+    places = {_ADAPTER: adapter, _BACKBONE: _backbone(settings, adapter, adapter)}
     with new_folder(folder) as growing:
         files: dict[str, str] = {}
         for name, place in places.items():
@@ -160,8 +162,12 @@ def _refuse_what_is_there(settings: Settings, manifest: Manifest, places: Mappin
 
 def _places(settings: Settings, adapter: Path) -> dict[str, Path]:
     """Where each artifact belongs by the settings; else the backbone's place is the one that the adapter names."""
-    backbone = settings.backbone or Path(os.path.normpath(settings.adapter_dir / backbone_path(adapter)))
-    return {_ADAPTER: settings.adapter_dir, _BACKBONE: backbone}
+    return {_ADAPTER: settings.adapter_dir, _BACKBONE: _backbone(settings, adapter, settings.adapter_dir)}
+
+
+def _backbone(settings: Settings, adapter: Path, place: Path) -> Path:
+    """Where the backbone is of an adapter that lies, or is to lie, in its place."""
+    return settings.backbone or Path(os.path.normpath(place / backbone_path(adapter)))
 
 
 def _holds(place: Path, wanted: Mapping[str, str]) -> bool:

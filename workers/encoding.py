@@ -54,6 +54,11 @@ class BatchEncoder:
         return self._models.text.made or self._models.image.made
 
     @property
+    def adapter(self) -> ServedAdapter:
+        """What places the outcomes."""
+        return self._adapter
+
+    @property
     def adapter_version(self) -> str:
         """Whose space the outcomes are in."""
         return self._adapter.version

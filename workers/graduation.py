@@ -8,7 +8,8 @@ import numpy as np
 from adapters.serving import GraduatedItems, ServedAdapter
 from coldstart.catalog import Clicked, Graduated, ItemStore
 from coldstart.telemetry import Telemetry
-from coldstart.vectors import Mask, Matrix, Vector
+from coldstart.vectors import Vector
+from workers.stacking import stack
 
 _log = logging.getLogger(__name__)
 
@@ -56,9 +57,7 @@ def _move(adapter: ServedAdapter, page: Sequence[Clicked]) -> list[Graduated]:
     """Where each item is to be."""
     if not page:
         return []
-    text, has_text = _stack([item.embeddings.text for item in page], adapter.text_dim)
-    image, has_image = _stack([item.embeddings.image for item in page], adapter.image_dim)
-    present = np.stack([has_text, has_image], axis=1)
+    text, image, present = stack(adapter, [item.embeddings for item in page])
     graduated = adapter.graduated(
         text, image, present, [item.attributes for item in page], [item.users for item in page]
     )
@@ -75,16 +74,6 @@ def _result(item: Clicked, graduated: GraduatedItems, row: int) -> Graduated:
         of=item, vector=vector if moves else None, clicks=int(graduated.clicks[row]),
         weight=float(graduated.weights[row]),
     )  # fmt: skip
-
-
-def _stack(embeddings: Sequence[Vector | None], dim: int) -> tuple[Matrix, Mask]:
-    """Stored embeddings [b, dim], zeros where there is none, and where there is one [b]."""
-    present = np.array([each is not None for each in embeddings], dtype=np.bool_)
-    stacked = np.zeros((len(embeddings), dim), dtype=np.float32)
-    for row, each in enumerate(embeddings):
-        if each is not None:
-            stacked[row] = each
-    return stacked, present
 
 
 def _same(a: Vector, b: Vector) -> bool:

@@ -3,38 +3,23 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
-from coldstart.availability import window
-from coldstart.catalog import Claim, Encoded, ItemStore, Stage, Status
+from coldstart.catalog import Claim, Encoded, ItemStore, Material, Stage, Status
 from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, Unavailable
 from coldstart.index import Point, VectorIndex
 from coldstart.telemetry import Telemetry
-from coldstart.vectors import Vector
-from workers.beside import Beside
-from workers.encoding import BatchEncoder, Content
+from workers.ahead import Ahead, Batch
+from workers.encoding import BatchEncoder
 from workers.isolation import isolate, retry_delay
 from workers.pace import Pace
+from workers.projecting import Placed, Space, place_each, point_of, put
 
 _log = logging.getLogger(__name__)
 # That an index is away is no item's fault: it costs no attempt, so there is nothing to wait longer and longer by.
 _AWAY_S = 2.0
-_PATIENCE_S = 5.0
-_GIVEN_BACK = "its worker ended before its turn"
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Claimed items, read or not yet; they are ours ``until`` then, and more are due where it is ``full``."""
-
-    claims: Sequence[Claim]
-    until: float
-    full: bool
-    contents: Sequence[Content] = ()
 
 
 class Ingestor:
@@ -50,6 +35,8 @@ class Ingestor:
         How long a claimed item is left to this process.
     max_attempts : int
         Tries before an item is dead-lettered.
+    ahead : Ahead, optional
+        Of the process, where it keeps several adapter versions; whoever made it gives back what is in it in the end.
     clock : callable
         Unix seconds.
     """
@@ -64,19 +51,22 @@ class Ingestor:
         batch: int,
         lease_s: float,
         max_attempts: int,
+        ahead: Ahead | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._index, self._encoder, self._telemetry = store, index, encoder, telemetry
         self._batch, self._lease_s, self._max_attempts, self._clock = batch, lease_s, max_attempts, clock
-        self._ahead: Beside[_Batch] = Beside("coldstart-ahead")
-        self._behind: Beside[None] = Beside("coldstart-behind")
-        self._pace = Pace(most=batch)
+        self._ahead, self._pace = ahead or Ahead(), Pace(most=batch)
 
-    def encode_due(self) -> int:
-        """Encode a batch and, where the index is ours, make it retrievable.
+    @property
+    def writes_index(self) -> bool:
+        """Whether what it encodes is retrievable then; else it is passed on."""
+        return self._index is not None
 
-        In a backlog the next batch is claimed and read, and the one before is written, while this one is encoded. A
-        lone item waits for neither. Once nothing is due, all is written.
+    def encode_due(self, others: Sequence[Space] = ()) -> int:
+        """Encode a batch and, where the index is ours, make it retrievable, in the other spaces too.
+
+        In a backlog the next batch is claimed and read meanwhile; a lone item waits for nothing.
         """
         # Before the claim: models that cannot be opened must not use up the items' attempts.
         self._encoder.open()
@@ -86,49 +76,11 @@ class Ingestor:
         if batch.full:
             self._ahead.start(self._take_ahead)
         if not batch.claims:
-            self._behind.result()
             return 0
         began = time.perf_counter()
         claims, contents = batch.claims, self._read(batch).contents
         with self._telemetry.step("encode"):
             outcomes = isolate(self._encoder.encode, contents)
-        if batch.full and self._index is not None:
-            try:
-                self._behind.result()
-            finally:
-                self._behind.start(lambda: self._finish(claims, contents, outcomes))
-        else:
-            self._finish(claims, contents, outcomes)
-        self._pace.took(len(claims), time.perf_counter() - began)
-        return len(claims)
-
-    def close(self) -> None:
-        """Finish what is being written, and give back what was claimed ahead; else their leases run out."""
-        with suppress(Unavailable, TimeoutError):
-            self._behind.result(_PATIENCE_S)
-        with suppress(Unavailable, TimeoutError):
-            if batch := self._ahead.result(_PATIENCE_S):
-                self._store.fail(_versions(batch.claims), _GIVEN_BACK, retry_in_s=0.0, max_attempts=None)
-
-    def _take(self) -> _Batch:
-        until = self._clock() + self._lease_s
-        claims = self._claim(Stage.ENCODE, background=self._pace.items)
-        return _Batch(claims, until, full=len(claims) == self._batch)
-
-    def _take_ahead(self) -> _Batch:
-        batch = self._take()
-        # What may have killed a worker before is read when it is alone.
-        return self._read(batch) if all(claim.attempts == 1 for claim in batch.claims) else batch
-
-    def _read(self, batch: _Batch) -> _Batch:
-        if len(batch.contents) == len(batch.claims):
-            return batch
-        with self._telemetry.step("read"):
-            return replace(batch, contents=self._encoder.read(batch.claims))
-
-    def _finish(
-        self, claims: Sequence[Claim], contents: Sequence[Content], outcomes: Sequence[Encoded | Exception]
-    ) -> None:
         encoded = [outcome for outcome in outcomes if isinstance(outcome, Encoded)]
         with self._telemetry.step("store"):
             current = set(self._store.encoded(encoded, lease_s=None if self._index is None else self._lease_s))
@@ -141,38 +93,73 @@ class Ingestor:
             _log.warning("pictures not used", extra={"items": len(broken), "first": item_id, "error": reason})
         self._fail(claims, outcomes)
         if self._index is not None:
-            vectors = {outcome.item_id: outcome for outcome in encoded if outcome.item_id in current}
-            self._write(
-                self._index,
-                [
-                    (claim, _point(claim, outcome.vector, cold=outcome.cold, gates=outcome.gates))
-                    for claim in claims
-                    if (outcome := vectors.get(_id(claim))) is not None
-                ],
-            )
+            results = {outcome.item_id: outcome for outcome in encoded if outcome.item_id in current}
+            here = [(claim, outcome) for claim in claims if (outcome := results.get(_id(claim))) is not None]
+            points = [
+                (claim, point_of(claim.record, outcome.vector, cold=outcome.cold, gates=outcome.gates))
+                for claim, outcome in here
+            ]
+            materials = [Material(claim.record, outcome.embeddings) for claim, outcome in here] if others else []
+            self._write(self._index, points, Beside(others, materials))
+        self._pace.took(len(claims), time.perf_counter() - began)
+        return len(claims)
 
-    def apply_due(self) -> int:
-        """Write a batch of encoded items and of tombstones to the index."""
+    def _take(self) -> Batch:
+        until = self._clock() + self._lease_s
+        claims = self._claim(Stage.ENCODE, background=self._pace.items)
+        return Batch(claims, until, full=len(claims) == self._batch)
+
+    def _take_ahead(self) -> Batch:
+        batch = self._take()
+        # What may have killed a worker before is read when it is alone.
+        return self._read(batch) if all(claim.attempts == 1 for claim in batch.claims) else batch
+
+    def _read(self, batch: Batch) -> Batch:
+        if len(batch.contents) == len(batch.claims):
+            return batch
+        with self._telemetry.step("read"):
+            return replace(batch, contents=self._encoder.read(batch.claims))
+
+    def apply_due(self, others: Sequence[Space] = (), readable: Collection[str] = ()) -> int:
+        """Write a batch of encoded items and of tombstones to the index, and to the others.
+
+        Items of which another adapter version told whose embeddings are ``readable`` are placed anew, the others are to
+        be encoded again.
+        """
         if self._index is None:
             raise RuntimeError("this process does not write the index")
         claims = self._claim(Stage.INDEX)
         deleted = [claim for claim in claims if claim.record.status is Status.DELETED]
         live = [claim for claim in claims if claim.record.status is not Status.DELETED]
         version = self._encoder.adapter_version
-        self._bury(self._index, deleted)
-        self._write(
-            self._index,
-            [
-                (claim, _point(claim, claim.vector, cold=bool(claim.record.cold), gates=claim.record.gates))
-                for claim in live
-                if claim.vector is not None and claim.record.adapter_version == version
-            ],
-        )
-        if any(claim.record.adapter_version != version for claim in live):
+        own = [claim for claim in live if claim.record.adapter_version == version]
+        foreign = [claim for claim in live if claim.record.adapter_version in {*readable} - {version}]
+        self._bury(self._index, deleted, others)
+        materials = self._store.materials([_id(claim) for claim in live]) if live and (others or foreign) else []
+        points = [
+            (claim, point_of(claim.record, claim.vector, cold=bool(claim.record.cold), gates=claim.record.gates))
+            for claim in own
+            if claim.vector is not None
+        ]
+        self._write(self._index, points + self._placed(foreign, materials), Beside(others, materials))
+        if len(own) + len(foreign) < len(live):
             # Of a worker that still serves another adapter, or retried where it died before this one: another space.
-            items = self._store.requeue(Stage.ENCODE, adapter_version=version)
+            items = self._store.requeue(Stage.ENCODE, adapter_version=version, readable=readable)
             _log.warning("to be encoded for another adapter", extra={"items": items, "adapter_version": version})
         return len(claims)
+
+    def _placed(self, claims: Sequence[Claim], materials: Sequence[Material]) -> list[tuple[Claim, Point]]:
+        """Points of items that other versions told of; from now on their rows tell of this one's."""
+        if not claims:
+            return []
+        wanted = {_id(claim): claim for claim in claims}
+        mine = [each for each in materials if each.record.item.item_id in wanted]
+        outcomes = place_each(self._encoder.adapter, mine)
+        ids = [each.record.item.item_id for each in mine]
+        self._fail([wanted[item_id] for item_id in ids], outcomes)
+        placed = [outcome for outcome in outcomes if isinstance(outcome, Placed)]
+        current = set(self._store.restate([each.restated for each in placed]))
+        return [(wanted[i], each.point) for each in placed if (i := each.encoded.item_id) in current]
 
     def _claim(self, stage: Stage, *, background: int | None = None) -> list[Claim]:
         claims = self._store.claim(
@@ -182,8 +169,9 @@ class Ingestor:
             self._telemetry.batch_items.labels(stage).observe(len(claims))
         return claims
 
-    def _write(self, index: VectorIndex, points: Sequence[tuple[Claim, Point]]) -> None:
+    def _write(self, index: VectorIndex, points: Sequence[tuple[Claim, Point]], beside: "Beside") -> None:
         def upsert(batch: Sequence[Point]) -> Sequence[Point]:
+            beside.upsert([point.item_id for point in batch])
             index.upsert(batch)
             return batch
 
@@ -198,12 +186,13 @@ class Ingestor:
                 self._telemetry.time_to_recommendable.observe(max(0.0, self._clock() - claim.record.accepted_at))
         self._fail(claims, outcomes)
 
-    def _bury(self, index: VectorIndex, claims: Sequence[Claim]) -> None:
+    def _bury(self, index: VectorIndex, claims: Sequence[Claim], others: Sequence[Space]) -> None:
         if not claims:
             return
         try:
             with self._telemetry.step("index"):
-                index.delete(_versions(claims))
+                for each in (*(other.index for other in others), index):
+                    each.delete(_versions(claims))
         except Unavailable as error:
             self._fail(claims, [error] * len(claims))
         else:
@@ -242,15 +231,22 @@ def _versions(claims: Sequence[Claim]) -> dict[ExternalId, int]:
     return {_id(claim): claim.record.version for claim in claims}
 
 
-def _point(claim: Claim, vector: Vector, *, cold: bool, gates: Mapping[str, float]) -> Point:
-    payload: dict[str, Any] = {
-        "cold": cold,
-        "attributes": dict(claim.record.item.attributes),
-        "accepted_at": claim.record.accepted_at,
-        "gates": {modality: round(gate, 4) for modality, gate in gates.items()},
-        **window(claim.record.item),
-    }
-    return Point(_id(claim), claim.record.version, vector, payload)
+class Beside:
+    """Writes a batch's items to the collections that are kept beside the live one, before it is done with."""
+
+    def __init__(self, spaces: Sequence[Space], materials: Sequence[Material]) -> None:
+        self._spaces, self._materials = spaces, {each.record.item.item_id: each for each in materials}
+
+    def upsert(self, item_ids: Sequence[ExternalId]) -> None:
+        """Write these; `Unavailable` where one of the collections is away.
+
+        What has no place in another space is left out of it. That is no reason to keep it from being retrievable, and
+        is found when that version is checked or the catalogue compared with it.
+        """
+        batch = [self._materials[item_id] for item_id in item_ids if item_id in self._materials]
+        for space in self._spaces if batch else ():
+            for error in put(space, batch):
+                _log.warning("no place beside", extra={"adapter_version": space.adapter.version, "error": str(error)})
 
 
 def _reason(error: Exception) -> str:

@@ -1,21 +1,26 @@
 """The side of a process that takes items in: what encodes, what writes the index, and what wakes them."""
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from celery import Celery
 from celery.signals import worker_process_shutdown
 
 from adapters.serving import ServedAdapter
 from coldstart.catalog import ItemStore, Stage, open_item_store
+from coldstart.catalog.adapters import AdapterStore
 from coldstart.encoders.fetch import Fetcher
-from coldstart.errors import InvalidInput
+from coldstart.errors import InvalidInput, Unavailable
 from coldstart.index import IndexStore, VectorIndex, index_store_of
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
+from workers.ahead import Ahead
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
 from workers.backlog import Backlog
+from workers.choosing import adapter_folder
 from workers.embedded import EmbeddedWorker
 from workers.encoding import BatchEncoder
 from workers.ingest import Ingestor
@@ -26,13 +31,13 @@ from workers.relay import Relay
 from workers.steps import Steps
 from workers.tasks import register, wake
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Ingestion:
     """What takes items in within a service process: the worker consumes in a thread, and the relay wakes it."""
 
-    encoder: BatchEncoder
-    ingestor: Ingestor
     backlog: Backlog
     relay: Relay
     worker: EmbeddedWorker
@@ -43,22 +48,21 @@ def open_ingestion(
     stack: ExitStack,
     settings: Settings,
     store: ItemStore,
-    index: VectorIndex,
-    adapter: ServedAdapter,
-    models: Models,
     telemetry: Telemetry,
+    *,
+    open_encoder: Callable[[], None],
+    encode_due: Callable[[], int],
+    apply_due: Callable[[], int],
 ) -> Ingestion:
     """Start to take items in, until the stack is closed."""
-    encoder = BatchEncoder(adapter, models, _pictures(settings))
-    ingestor = _ingestor(stack, settings, store, index, encoder, telemetry)
     app = make_app(settings.broker_url, lease_s=settings.lease_seconds)
     steps = Steps(lease_s=settings.lease_seconds)
 
-    def encode_due() -> int:
-        encoder.open()  # not timed: at a first start it exports the models, which may take minutes
-        return steps.take(ingestor.encode_due)
+    def encode() -> int:
+        open_encoder()  # not timed: at a first start it exports the models, which may take minutes
+        return steps.take(encode_due)
 
-    register(app, encode_due=encode_due, apply_due=lambda: steps.take(ingestor.apply_due))
+    register(app, encode_due=encode, apply_due=lambda: steps.take(apply_due))
     backlog = Backlog(store.backlog, mark=settings.max_backlog)
     backlog.look()  # before the first request
     relay = _start_relay(stack, settings, app, store, backlog, telemetry)
@@ -66,7 +70,7 @@ def open_ingestion(
     # A broker that is away must not keep the service from starting; the worker goes on looking for it.
     worker.start(wait=is_in_process(settings.broker_url))
     stack.callback(worker.stop)
-    return Ingestion(encoder, ingestor, backlog, relay, worker, steps)
+    return Ingestion(backlog, relay, worker, steps)
 
 
 def require_encoders(settings: Settings) -> None:
@@ -84,7 +88,8 @@ def make_worker(settings: Settings) -> tuple[Celery, tuple[str, ...]]:
     Its tasks run in child processes that are forked, so nothing here starts a thread, opens a connection or loads a
     model: each child does that for itself at its first task (`Lazy`). The adapter is read before, once for all of them.
 
-    Without a Qdrant server the index belongs to the service: the worker encodes, and wakes the service to apply.
+    It writes what it encoded to a Qdrant server itself while its own adapter version is the only one that is kept. Else
+    that is for the service, which knows them all and owns the embedded index: the worker encodes, and wakes it.
 
     Raises
     ------
@@ -96,19 +101,19 @@ def make_worker(settings: Settings) -> tuple[Celery, tuple[str, ...]]:
             "a separate worker needs a broker", subject="broker_url",
             remedy="Set COLDSTART_BROKER_URL to redis://... or amqp://... for service and workers",
         )  # fmt: skip
-    adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
+    adapter = ServedAdapter.load(_folder(settings), backbone=settings.backbone)
     app = make_app(settings.broker_url, lease_s=settings.lease_seconds, memory_mb=settings.worker_memory_mb)
-    ingestor = Lazy(lambda: _open_ingestor(settings, adapter))
-    writes_index = settings.qdrant_url is not None
+    ingestor_now = Lazy(lambda: _open_ingestors(settings, adapter))
 
     def encode_due() -> int:
-        items = ingestor.get().encode_due()
-        if items and not writes_index:
+        ingestor = ingestor_now.get()()
+        items = ingestor.encode_due()
+        if items and not ingestor.writes_index:
             wake(app, INDEX)
         return items
 
-    register(app, encode_due=encode_due, apply_due=lambda: ingestor.get().apply_due())
-    return app, QUEUES if writes_index else (ENCODE,)
+    register(app, encode_due=encode_due, apply_due=lambda: 0)
+    return app, (ENCODE,)
 
 
 def open_indexes(stack: ExitStack, settings: Settings) -> IndexStore:
@@ -125,27 +130,44 @@ def open_store(stack: ExitStack, settings: Settings) -> ItemStore:
     return store
 
 
-def _open_ingestor(settings: Settings, adapter: ServedAdapter) -> Ingestor:
-    """What a worker's child holds until it ends."""
+def _folder(settings: Settings) -> Path:
+    """The adapter's; the configured one where the database is away, as the service places anew what others encoded."""
+    try:
+        return adapter_folder(settings)
+    except Unavailable as error:
+        _log.warning("what was promoted is not known", extra={"error": str(error)})
+        return settings.adapter_dir
+
+
+def _open_ingestors(settings: Settings, adapter: ServedAdapter) -> Callable[[], Ingestor]:
+    """What a worker's child holds until it ends: called before each batch, it says what takes it in."""
     stack = ExitStack()
-    index = None
-    if settings.qdrant_url:
-        index = open_indexes(stack, settings).create(adapter.version, adapter.dim)
-    store = open_store(stack, settings)
     worker_process_shutdown.connect(lambda **_: stack.close(), weak=False)
-    encoder = BatchEncoder(adapter, models_of(adapter, settings), _pictures(settings))
-    return _ingestor(stack, settings, store, index, encoder, Telemetry())
+    store, telemetry = open_store(stack, settings), Telemetry()
+    encoder = make_encoder(settings, adapter, models_of(adapter, settings))
+    ahead = Ahead()
+    stack.callback(ahead.give_back, store)
+    passes_on = make_ingestor(settings, store, None, encoder, telemetry, ahead=ahead)
+    if settings.qdrant_url is None:
+        return lambda: passes_on
+    index = open_indexes(stack, settings).create(adapter.version, adapter.dim)
+    writes = make_ingestor(settings, store, index, encoder, telemetry, ahead=ahead)
+    registry = AdapterStore(settings.catalog_url)
+    stack.callback(registry.close)
+    return lambda: writes if registry.keeps_only(adapter.version) else passes_on
 
 
-def _ingestor(
-    stack: ExitStack,
+def make_ingestor(
     settings: Settings,
     store: ItemStore,
     index: VectorIndex | None,
     encoder: BatchEncoder,
     telemetry: Telemetry,
+    *,
+    ahead: Ahead,
 ) -> Ingestor:
-    ingestor = Ingestor(
+    """What takes items in for one adapter version."""
+    return Ingestor(
         store=store,
         index=index,
         encoder=encoder,
@@ -153,14 +175,15 @@ def _ingestor(
         batch=settings.claim_batch,
         lease_s=settings.lease_seconds,
         max_attempts=settings.max_attempts,
+        ahead=ahead,
     )
-    stack.callback(ingestor.close)
-    return ingestor
 
 
-def _pictures(settings: Settings) -> PictureReader:
+def make_encoder(settings: Settings, adapter: ServedAdapter, models: Models) -> BatchEncoder:
+    """What encodes for an adapter by encoders that others may share."""
     fetcher = Fetcher(settings.image_hosts, max_bytes=settings.max_image_bytes)
-    return PictureReader(fetcher, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    pictures = PictureReader(fetcher, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    return BatchEncoder(adapter, models, pictures)
 
 
 def _start_relay(

@@ -3,19 +3,21 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from adapters.serving import ServedAdapter
 from coldstart.catalog import ItemStore
+from coldstart.catalog.adapters import AdapterRecord, AdapterStore
 from coldstart.catalog.backfills import BackfillStore
 from coldstart.catalog.experiments import ExperimentStore
 from coldstart.catalog.users import Merged, UserStore
 from coldstart.dataset import Dataset
-from coldstart.entities import ExternalId
+from coldstart.entities import ExternalId, Recommendation
 from coldstart.errors import Unavailable
 from coldstart.experiments.design import Experiment
 from coldstart.index import VectorIndex
-from coldstart.recommend import Behaviour, Recommender
-from coldstart.recommend.arms import Arms
+from coldstart.recommend import Behaviour, RecommendationList, Recommender, Request
+from coldstart.recommend.arms import Arms, Assignment
 from coldstart.recommend.policy import Policy
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
@@ -23,14 +25,19 @@ from coldstart.users.erasure import Erased, Place, StatePlace, erase
 from coldstart.users.profile import Profile
 from coldstart.users.readers import Readers
 from coldstart.users.state import UserState
+from workers.ahead import Ahead
 from workers.app import ENCODE, INDEX
 from workers.backlog import Backlog
+from workers.choosing import identify, open_adapter
 from workers.embedded import EmbeddedWorker
 from workers.encoding import BatchEncoder
-from workers.ingest import Ingestor
-from workers.ingestion import open_indexes, open_ingestion, open_store, require_encoders
+from workers.generation import Kept, Workshop, keep_fresh, tell
+from workers.holding import Holder
+from workers.ingestion import Ingestion, open_indexes, open_ingestion, open_store, require_encoders
+from workers.lifecycle import Lifecycle
 from workers.models import Models, models_of
-from workers.reading import open_reading, tell
+from workers.periodic import Periodic
+from workers.reading import open_reading
 from workers.recording import Recorder
 from workers.recovery import recover
 from workers.relay import Relay
@@ -41,7 +48,11 @@ from workers.upkeep import start_upkeep
 
 @dataclass(frozen=True)
 class Runtime:
-    """A service process: it answers requests, owns the embedded index and, by default, encodes."""
+    """A service process: it answers requests, owns the embedded index and, by default, encodes.
+
+    What belongs to an adapter version is that of the live one at the moment that it is asked for. A request asks once:
+    `recommend` and `similar` answer by one version, whatever is promoted meanwhile.
+    """
 
     settings: Settings
     telemetry: Telemetry
@@ -54,18 +65,59 @@ class Runtime:
     state: UserState
     recorder: Recorder
     models: Models
-    adapter: ServedAdapter
-    encoder: BatchEncoder
-    index: VectorIndex
     policy: Policy
-    recommender: Recommender
     experiments: ExperimentStore
-    arms: Arms
-    ingestor: Ingestor
     backlog: Backlog
     relay: Relay
     worker: EmbeddedWorker
     steps: Steps
+    adapters: AdapterStore
+    kept: Holder[Kept]
+    lifecycle: Lifecycle
+
+    @property
+    def adapter(self) -> ServedAdapter:
+        """The live version's."""
+        return self.kept.value.live.adapter
+
+    @property
+    def encoder(self) -> BatchEncoder:
+        """The live version's."""
+        return self.kept.value.live.encoder
+
+    @property
+    def index(self) -> VectorIndex:
+        """The live version's."""
+        return self.kept.value.live.index
+
+    @property
+    def recommender(self) -> Recommender:
+        """The live version's."""
+        return self.kept.value.live.recommender
+
+    @property
+    def arms(self) -> Arms:
+        """The live version's."""
+        return self.kept.value.live.arms
+
+    def recommend(
+        self, request: Request, *, unit: ExternalId | None = None, at_hand: bool = False
+    ) -> tuple[RecommendationList, tuple[Assignment, ...]]:
+        """`Arms.recommend` of the live version."""
+        with self.kept.use() as now:
+            return now.live.arms.recommend(request, unit=unit, at_hand=at_hand)
+
+    def similar(self, item_id: ExternalId, limit: int) -> tuple[list[Recommendation], str]:
+        """`Recommender.similar` of the live version, and which that is."""
+        with self.kept.use() as now:
+            return now.live.recommender.similar(item_id, limit), now.live.version
+
+    def register(self, folder: Path) -> AdapterRecord:
+        """Take in the adapter of a folder; it is projected in the background, and then ready to be promoted."""
+        adapter = ServedAdapter.load(folder, backbone=self.settings.backbone)
+        registered = self.adapters.register(identify(adapter, folder))
+        self.lifecycle.follow()
+        return registered
 
     def wake(self) -> None:
         """Say that something was accepted; returns at once and never raises."""
@@ -140,19 +192,63 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
     require_encoders(settings)
     telemetry = Telemetry()
     with ExitStack() as stack:
-        adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
+        registry = AdapterStore(settings.catalog_url)
+        stack.callback(registry.close)
+        chosen = open_adapter(settings, registry)
+        adapter = chosen.adapter
         indexes = open_indexes(stack, settings)
         index = indexes.create(adapter.version, adapter.dim)
         store = open_store(stack, settings)
-        recover(settings, store, indexes, index, adapter.version)
+        recover(
+            settings, store, indexes, index, adapter.version, chosen.readable, missed_nothing=chosen.kept
+        )  # fmt: skip
         models = models_of(adapter, settings)
-        ingestion = open_ingestion(stack, settings, store, index, adapter, models, telemetry)
-        reading = open_reading(stack, settings, store, index, adapter, models, telemetry)
+        reading = open_reading(stack, settings, store, telemetry, text_encoder=adapter.text_fingerprint)
+        ahead = Ahead()
+        stack.callback(ahead.give_back, store)
+        workshop = Workshop(settings, store, indexes, models, reading, telemetry, ahead)
+        kept = Holder(Kept(workshop.make(adapter), readable=chosen.readable))
+        lifecycle = Lifecycle(
+            registry=registry, indexes=indexes, store=store, kept=kept, make=workshop.make, telemetry=telemetry,
+            backbone=settings.backbone,
+        )  # fmt: skip
+        lifecycle.follow()  # before anything is taken in: what is kept beside is to miss nothing
+        ingestion = _open_ingestion(stack, settings, store, kept, telemetry)
         backfills = BackfillStore(settings.catalog_url)
         stack.callback(backfills.close)
+        keep_fresh(stack, settings, kept, telemetry)
         runtime = Runtime(
-            settings=settings, telemetry=telemetry, store=store, backfills=backfills, models=models, adapter=adapter,
-            index=index, places={"state": StatePlace(reading.state)}, **vars(reading), **vars(ingestion),
+            settings=settings, telemetry=telemetry, store=store, backfills=backfills, models=models, adapters=registry,
+            kept=kept,
+            lifecycle=lifecycle, places={"state": StatePlace(reading.state)}, **vars(reading), **vars(ingestion),
         )  # fmt: skip
-        start_upkeep(stack, settings, store, index, adapter, telemetry, wake_index=runtime.wake_index)
+        start_upkeep(stack, settings, store, kept, telemetry, wake_index=runtime.wake_index)
+        _follow(stack, settings, lifecycle)
         yield runtime
+
+
+def _open_ingestion(
+    stack: ExitStack, settings: Settings, store: ItemStore, kept: Holder[Kept], telemetry: Telemetry
+) -> Ingestion:
+    """A batch is taken in for the versions that are kept when it begins."""
+
+    def encode_due() -> int:
+        with kept.use() as now:
+            return now.live.ingestor.encode_due(now.spaces)
+
+    def apply_due() -> int:
+        with kept.use() as now:
+            return now.live.ingestor.apply_due(now.spaces, now.readable)
+
+    return open_ingestion(
+        stack, settings, store, telemetry,
+        open_encoder=lambda: kept.value.live.encoder.open(), encode_due=encode_due, apply_due=apply_due,
+    )  # fmt: skip
+
+
+def _follow(stack: ExitStack, settings: Settings, lifecycle: Lifecycle) -> None:
+    """Follow what is said of adapters; what takes time has a thread of its own."""
+    for name, work in (("adapters", lambda _: lifecycle.follow()), ("projecting", lifecycle.work)):
+        periodic = Periodic(name, work, every_s=settings.relay_seconds)
+        periodic.start()
+        stack.callback(periodic.stop)

@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from adapters.serving import ServedAdapter
 from coldstart.catalog import Accepted, Draft, Embeddings, Encoded, ItemRecord, ItemStore, Status
 from coldstart.catalog.statements import chunks
@@ -14,8 +12,8 @@ from coldstart.encoders.fetch import Fetcher
 from coldstart.encoders.media import read_picture
 from coldstart.entities import ExternalId, Item
 from coldstart.errors import Conflict, InvalidInput
-from coldstart.vectors import Mask, Matrix, Vector
 from workers.encoding import serve
+from workers.stacking import stack
 
 _log = logging.getLogger(__name__)
 
@@ -121,15 +119,7 @@ def _encode(
     if not drafts:
         return []
     items = [draft.item for draft in drafts]
-    text, has_text = _stack([each.text for each in embeddings], adapter.text_dim)
-    image, has_image = _stack([each.image for each in embeddings], adapter.image_dim)
-    return list(zip(drafts, serve(adapter, items, text, image, np.stack([has_text, has_image], axis=1)), strict=True))
-
-
-def _stack(vectors: Sequence[Vector | None], dim: int) -> tuple[Matrix, Mask]:
-    """Rows [b, dim], zeros for ``None``, and which are there [b]."""
-    rows = [np.zeros(dim, dtype=np.float32) if vector is None else vector for vector in vectors]
-    return np.stack(rows), np.array([vector is not None for vector in vectors])
+    return list(zip(drafts, serve(adapter, items, *stack(adapter, embeddings)), strict=True))
 
 
 def _is_embedded(draft: Draft, embeddings: Embeddings | None) -> bool:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
-from adapters.serving import ServedAdapter
 from coldstart.catalog import ItemStore
-from coldstart.index import VectorIndex
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
 from workers.drift import watch_drift
+from workers.generation import Kept
 from workers.graduation import graduate_clicked
+from workers.holding import Holder
 from workers.periodic import Periodic
 from workers.reconcile import log, reconcile
 
@@ -20,26 +20,35 @@ def start_upkeep(
     stack: ExitStack,
     settings: Settings,
     store: ItemStore,
-    index: VectorIndex,
-    adapter: ServedAdapter,
+    kept: Holder[Kept],
     telemetry: Telemetry,
     *,
     wake_index: Callable[[], None],
 ) -> None:
-    """Compare catalogue and index, move items by their clicks and watch for drift, until the stack is closed."""
+    """Compare catalogue and index, move items by their clicks and watch for drift, until the stack is closed.
+
+    Each for the version that is live when it begins.
+    """
 
     def compare(stopping: Callable[[], bool]) -> None:
-        log(reconcile(store, index, adapter_version=adapter.version, stopping=stopping))
+        with kept.use() as now:
+            log(reconcile(store, now.live.index, adapter_version=now.live.version, stopping=stopping))
 
     def move(stopping: Callable[[], bool]) -> None:
-        if graduate_clicked(store, adapter, telemetry, stopping=stopping):
+        with kept.use() as now:
+            moved = graduate_clicked(store, now.live.adapter, telemetry, stopping=stopping)
+        if moved:
             wake_index()
+
+    def watch(_: Callable[[], bool]) -> None:
+        with kept.use() as now:
+            watch_drift(store, now.live.adapter, telemetry)
 
     def rounds() -> Iterator[Periodic]:
         if settings.graduation_seconds:
             yield Periodic("graduation", move, every_s=settings.graduation_seconds)
         yield Periodic("reconcile", compare, every_s=settings.reconcile_seconds)
-        yield Periodic("drift", lambda _: watch_drift(store, adapter, telemetry), every_s=DRIFT_SECONDS)
+        yield Periodic("drift", watch, every_s=DRIFT_SECONDS)
 
     for each in rounds():
         each.start()

@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from api.cli.adapters import adapters
 from api.cli.backfill import backfill
 from api.cli.backup import backup, restore
 from api.cli.consume import consume
@@ -54,3 +55,4 @@ app.add_typer(train, name="train")
 app.add_typer(export, name="export")
 app.add_typer(keys, name="keys")
 app.add_typer(experiments, name="experiments")
+app.add_typer(adapters, name="adapters")

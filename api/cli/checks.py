@@ -26,6 +26,7 @@ from coldstart.errors import ColdstartError, Conflict
 from coldstart.index import index_store_of
 from coldstart.settings import Settings
 from workers.app import MEMORY, is_in_process, make_app
+from workers.choosing import adapter_folder
 from workers.models import models_of
 
 PACKAGES = ("coldstart-service", "fastapi", "celery", "sqlalchemy", "qdrant-edge-py", "onnxruntime", "torch")
@@ -58,7 +59,7 @@ def examine(settings: Settings, sources: Mapping[str, str]) -> Iterator[Finding]
     yield _attempt("database", lambda: _database(settings))
     yield _attempt("keys", lambda: _keys(settings))
     try:
-        adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
+        adapter = ServedAdapter.load(adapter_folder(settings), backbone=settings.backbone)
     except ColdstartError as error:
         yield _failed("adapter", error)
     else:

@@ -11,6 +11,7 @@ from coldstart.catalog import open_item_store
 from coldstart.errors import ColdstartError, Conflict, NotFound
 from coldstart.index import index_store_of
 from coldstart.settings import Settings
+from workers.choosing import adapter_folder
 from workers.reconcile import Reconciled, reconcile
 
 SUBJECT = "reconcile"
@@ -35,7 +36,7 @@ def repair(settings: Settings) -> Iterator[Finding]:
 
 
 def _reconciled(settings: Settings) -> Reconciled:
-    adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
+    adapter = ServedAdapter.load(adapter_folder(settings), backbone=settings.backbone)
     if settings.qdrant_url is None and not settings.index_dir.exists():
         raise NotFound("there is no index yet", remedy="Start the service: it makes one and fills it")
     with closing(index_store_of(settings)) as indexes:

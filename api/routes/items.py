@@ -73,8 +73,8 @@ async def list_items(
 @needs(Scope.READ)
 async def similar(item_id: ItemId, service: ServiceDep, limit: ListLimit = 20) -> Response:
     """By the cosine of their served vectors: alike in content and, for warm items, in who clicks them."""
-    rows = await service.lists.run(service.runtime.recommender.similar, item_id, limit)
-    return lists.similar(rows)
+    rows, version = await service.lists.run(service.runtime.similar, item_id, limit)
+    return lists.similar(rows, version)
 
 
 @router.get(

@@ -65,11 +65,10 @@ async def _recommend(
     service: Service, request: Request, *, unit: str | None
 ) -> tuple[RecommendationList, tuple[Assignment, ...]]:
     """At once of what is at hand, which takes less than a thread; else in one, so that what hangs keeps nobody else."""
-    arms = service.runtime.arms
     with suppress(NotAtHand):
-        return arms.recommend(request, unit=unit, at_hand=True)
+        return service.runtime.recommend(request, unit=unit, at_hand=True)
     permits = service.sentences if request.preferences else service.lists
-    return await permits.run(arms.recommend, request, unit=unit)
+    return await permits.run(service.runtime.recommend, request, unit=unit)
 
 
 def _filter(conditions: dict[str, Any]) -> Filter:

@@ -73,5 +73,5 @@ def _stands(runtime: Runtime, user_id: ExternalId) -> UserView:
     trained = not reader.erased and reader.user_id in runtime.adapter.backbone.users
     if record.updated_at is None and not record.events and not trained:
         raise NotFound("the user is unknown", subject=user_id, remedy="PUT a profile, or report events")
-    strategy = runtime.recommender.recommend(Request(user_id=user_id, limit=1)).strategy
-    return UserView.of(record, trained=trained, strategy=strategy)
+    answer, _ = runtime.recommend(Request(user_id=user_id, limit=1))
+    return UserView.of(record, trained=trained, strategy=answer.strategy)

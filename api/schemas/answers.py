@@ -167,6 +167,7 @@ class RecommendationsView(BaseModel):
 class SimilarView(BaseModel):
     """Items like another; `score` is the cosine of their served vectors."""
 
+    adapter_version: str
     rows: list[RecommendationView]
 
 

@@ -28,9 +28,9 @@ def recommendations(
     )
 
 
-def similar(rows: Sequence[Recommendation]) -> Response:
+def similar(rows: Sequence[Recommendation], adapter_version: str) -> Response:
     """Items like another as a `SimilarView`."""
-    return _json({"rows": [_row(row, explain=True) for row in rows]})
+    return _json({"adapter_version": adapter_version, "rows": [_row(row, explain=True) for row in rows]})
 
 
 def _row(row: Recommendation, *, explain: bool) -> dict[str, Any]:

@@ -146,6 +146,29 @@ class Settled:
     item_id: ExternalId
     version: int
     vector: Vector | None
+    adapter_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What any adapter version can place an item by: its embeddings, and who clicked it, where clicks have moved it."""
+
+    record: ItemRecord
+    embeddings: Embeddings
+    users: tuple[ExternalId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Restated:
+    """Where an item is by another adapter version than the one that its row tells of."""
+
+    item_id: ExternalId
+    version: int
+    vector: Vector
+    gates: Mapping[str, float]
+    cold: bool
+    click_weight: float
+    adapter_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +204,8 @@ class Recorded:
 class Clicked:
     """A retrievable cold item that was clicked since it was last looked at, and what there is to move it by.
 
-    ``users`` are all whose clicks stand, each once; ``mark`` is for the store to know what was looked at.
+    ``users`` are all whose clicks stand, each once; ``mark`` is for the store to know what was looked at. Its vector is
+    that of ``adapter_version``, and is moved within that version's space.
     """
 
     item_id: ExternalId
@@ -191,6 +215,7 @@ class Clicked:
     vector: Vector | None
     users: tuple[ExternalId, ...]
     mark: tuple[int, float]
+    adapter_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,18 +340,31 @@ class ItemStore(Protocol):
         """Give a dead item a fresh set of attempts; `NotFound` where it is not dead."""
         ...
 
-    def requeue(self, stage: Stage, *, adapter_version: str) -> int:
+    def requeue(self, stage: Stage, *, adapter_version: str, readable: Collection[str] = ()) -> int:
         """Owe again what a look at the index found missing, behind everything new; returns how many items.
 
-        `Stage.ENCODE`: items that another adapter version encoded, unless they wait to be encoded already.
-        `Stage.INDEX`: retrievable items of this version, and, before everything, the tombstones of deleted ones.
+        `Stage.ENCODE`: items that another adapter version encoded than this one and those whose embeddings are
+        ``readable`` to it, unless they wait to be encoded already. `Stage.INDEX`: retrievable items of these versions,
+        and, before everything, the tombstones of deleted ones.
         """
         ...
 
-    def settled(self, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
+    def settled(self, *, adapter_version: str | None, after: ExternalId | None, limit: int) -> list[Settled]:
         """A page of the items that are retrievable by this adapter's vectors, or deleted, and of which nothing is owed.
 
-        In the database's own order of ids, from the one ``after`` on (``None``: from the first).
+        In the database's own order of ids, from the one ``after`` on (``None``: from the first). Without a version,
+        those that are retrievable by any adapter's.
+        """
+        ...
+
+    def materials(self, item_ids: Sequence[ExternalId]) -> list[Material]:
+        """By what to place those of the items that are encoded, and not owed another encoding."""
+        ...
+
+    def restate(self, results: Sequence[Restated]) -> list[ExternalId]:
+        """Let rows tell of another adapter version's vectors; returns the ids of those that were at these versions.
+
+        Nothing is owed by it: whoever calls it has written the vector to that version's collection, or is about to.
         """
         ...
 

@@ -66,7 +66,7 @@ def clicked(tx: Connection, *, adapter_version: str, limit: int) -> list[Clicked
     found = tx.execute(
         select(
             items.c.item_id, items.c.version, items.c.attributes, items.c.text_embedding, items.c.image_embedding,
-            items.c.vector, click_marks.c.times, click_marks.c.since,
+            items.c.vector, items.c.adapter_version, click_marks.c.times, click_marks.c.since,
         )
         .join(click_marks, click_marks.c.item_id == items.c.item_id)
         .where(items.c.status == Status.RETRIEVABLE, items.c.cold, items.c.adapter_version == adapter_version)
@@ -74,18 +74,19 @@ def clicked(tx: Connection, *, adapter_version: str, limit: int) -> list[Clicked
         .order_by(click_marks.c.since, items.c.item_id)
         .limit(limit)
     ).all()  # fmt: skip
-    users = _users(tx, [row.item_id for row in found])
+    users = users_of(tx, [row.item_id for row in found])
     return [
         Clicked(
             item_id=row.item_id, version=row.version, attributes=row.attributes,
             embeddings=Embeddings(from_blob(row.text_embedding, "<f2"), from_blob(row.image_embedding, "<f2")),
             vector=from_blob(row.vector, "<f4"), users=tuple(users.get(row.item_id, ())), mark=(row.times, row.since),
+            adapter_version=row.adapter_version,
         )
         for row in found
     ]  # fmt: skip
 
 
-def _users(tx: Connection, item_ids: Sequence[ExternalId]) -> dict[ExternalId, list[ExternalId]]:
+def users_of(tx: Connection, item_ids: Sequence[ExternalId]) -> dict[ExternalId, list[ExternalId]]:
     """Who clicked each of the items and did not take it back since, in the database's order."""
     liked = func.max(case((events.c.kind.in_(CLICKS), events.c.timestamp)))
     disliked = func.max(case((events.c.kind.in_(TAKES_BACK), events.c.timestamp)))
@@ -106,14 +107,19 @@ def _users(tx: Connection, item_ids: Sequence[ExternalId]) -> dict[ExternalId, l
 def graduate(tx: Connection, results: Sequence[Graduated], *, now: float) -> list[ExternalId]:
     """`ItemStore.graduate`."""
     versions = {result.of.item_id: result.of.version for result in results}
-    locked = select(items.c.item_id, items.c.version, items.c.status).where(items.c.item_id.in_(versions))
+    spaces = {result.of.item_id: result.of.adapter_version for result in results}
+    columns = (items.c.item_id, items.c.version, items.c.status, items.c.adapter_version)
+    locked = select(*columns).where(items.c.item_id.in_(versions))
     found = tx.execute(locked.order_by(items.c.item_id).with_for_update()).all()
     # Only now, as nothing is done about an item whose row is locked.
     owing = set(tx.scalars(select(outbox.c.item_id).where(outbox.c.item_id.in_(versions))))
     current = {
         row.item_id
         for row in found
-        if row.version == versions[row.item_id] and row.status == Status.RETRIEVABLE and row.item_id not in owing
+        if row.version == versions[row.item_id]
+        and row.adapter_version == spaces[row.item_id]
+        and row.status == Status.RETRIEVABLE
+        and row.item_id not in owing
     }
     still = sorted((r for r in results if r.of.item_id in current), key=lambda result: result.of.item_id)
     moved = {result.of.item_id: result.of.version + 1 for result in still if result.vector is not None}

@@ -231,6 +231,25 @@ class DeploymentColumns(TypedColumns):
     content: Named[bytes] = Column(LargeBinary)
 
 
+class AdapterColumns(TypedColumns):
+    """Adapter versions that are, were or may come to be served (`coldstart.catalog.adapters`)."""
+
+    version: Named[str] = Column(_WORD, primary_key=True)
+    status: Named[str] = Column(_WORD)
+    folder: Named[str] = Column(Text)
+    # What makes one version's vectors from another's embeddings: the SHA-256 of the backbone, and the encoders.
+    backbone: Named[str] = Column(_SHA256)
+    text_encoder: Named[str] = Column(Text)
+    image_encoder: Named[str] = Column(Text)
+    card: Named[str] = Column(Text)
+    registered_at: Named[float] = Column(Double)
+    ready_at: Named[float | None] = Column(Double)
+    live_at: Named[float | None] = Column(Double)
+    projected: Named[int] = Column(BigInteger)
+    total: Named[int] = Column(BigInteger)
+    error: Named[str | None] = Column(Text)
+
+
 media = Table("media", metadata, MediaColumns)
 items = Table("items", metadata, ItemColumns)
 outbox = Table("outbox", metadata, OutboxColumns)
@@ -247,6 +266,7 @@ exposures = Table("exposures", metadata, ExposureColumns)
 users = Table("users", metadata, UserColumns)
 erasures = Table("erasures", metadata, ErasureColumns)
 deployment = Table("deployment", metadata, DeploymentColumns)
+adapters = Table("adapters", metadata, AdapterColumns)
 
 Index("ix_items_accepted_at", items.c.accepted_at, items.c.item_id)
 Index("ix_items_status", items.c.status, items.c.accepted_at, items.c.item_id)

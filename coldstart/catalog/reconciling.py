@@ -6,6 +6,7 @@ The order of locks is that of `coldstart.catalog.accepting`.
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, and_, bindparam, case, exists, or_, select, update
+from sqlalchemy.sql import ColumnElement
 
 from coldstart.catalog import Draft, Settled, Stage, Status
 from coldstart.catalog.accepting import TOMBSTONE_PRIORITY, owe
@@ -19,18 +20,23 @@ from coldstart.entities import ExternalId, Item
 _OWES_NOTHING = ~exists().where(outbox.c.item_id == items.c.item_id)
 
 
-def settled(tx: Connection, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
+def settled(tx: Connection, *, adapter_version: str | None, after: ExternalId | None, limit: int) -> list[Settled]:
     """`ItemStore.settled`."""
-    served = and_(items.c.status == Status.RETRIEVABLE, items.c.adapter_version == adapter_version)
+    served: ColumnElement[bool] = items.c.status == Status.RETRIEVABLE
+    if adapter_version is not None:
+        served = and_(served, items.c.adapter_version == adapter_version)
+    vector = case((items.c.deleted, None), else_=items.c.vector).label("vector")
     page = (
-        select(items.c.item_id, items.c.version, case((items.c.deleted, None), else_=items.c.vector).label("vector"))
+        select(items.c.item_id, items.c.version, vector, items.c.adapter_version)
         .where(or_(served, items.c.status == Status.DELETED), _OWES_NOTHING)
         .order_by(items.c.item_id)
         .limit(limit)
     )
     if after is not None:
         page = page.where(items.c.item_id > after)
-    return [Settled(row.item_id, row.version, from_blob(row.vector, "<f4")) for row in tx.execute(page)]
+    return [
+        Settled(row.item_id, row.version, from_blob(row.vector, "<f4"), row.adapter_version) for row in tx.execute(page)
+    ]
 
 
 def owe_again(

@@ -15,9 +15,11 @@ from coldstart.catalog import (
     Encoded,
     Graduated,
     ItemRecord,
+    Material,
     Newcomer,
     Once,
     Recorded,
+    Restated,
     Settled,
     Stage,
     Status,
@@ -26,6 +28,7 @@ from coldstart.catalog import (
     delivering,
     graduating,
     newcomers,
+    placing,
     reconciling,
     recovery,
     repeating,
@@ -172,12 +175,22 @@ class SqlItemStore:
         with self._database.write(durable=True) as tx:
             return delivering.retry_dead(tx, item_id, now=self._now())
 
-    def requeue(self, stage: Stage, *, adapter_version: str) -> int:
+    def requeue(self, stage: Stage, *, adapter_version: str, readable: Collection[str] = ()) -> int:
         """See `ItemStore.requeue`."""
         with self._database.write() as tx:
-            return recovery.requeue(tx, stage, adapter_version=adapter_version, now=self._now())
+            return recovery.requeue(tx, stage, adapter_version=adapter_version, readable=readable, now=self._now())
 
-    def settled(self, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
+    def materials(self, item_ids: Sequence[ExternalId]) -> list[Material]:
+        """See `ItemStore.materials`."""
+        with self._database.read() as tx:
+            return placing.materials(tx, item_ids)
+
+    def restate(self, results: Sequence[Restated]) -> list[ExternalId]:
+        """See `ItemStore.restate`."""
+        with self._database.write() as tx:
+            return placing.restate(tx, results)
+
+    def settled(self, *, adapter_version: str | None, after: ExternalId | None, limit: int) -> list[Settled]:
         """See `ItemStore.settled`."""
         with self._database.read() as tx:
             return reconciling.settled(tx, adapter_version=adapter_version, after=after, limit=limit)

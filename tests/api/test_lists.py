@@ -35,7 +35,7 @@ def test_a_list_is_what_its_model_describes(explain: bool) -> None:
 
 
 def test_what_is_similar_is_what_its_model_describes() -> None:
-    told = orjson.loads(lists.similar(ROWS).body)
+    told = orjson.loads(lists.similar(ROWS, "v1").body)
     assert told == _read(SimilarView, told) and told["rows"][0]["score"] == 1.5
 
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from adapters.artifact import load_artifact
+from adapters.artifact import load_artifact, save_artifact
+from adapters.serving import ServedAdapter
 from coldstart.catalog import Draft, Status, open_item_store
+from coldstart.catalog.adapters import AdapterStatus, AdapterStore
 from coldstart.entities import Item
 from coldstart.errors import ColdstartError, Conflict, InvalidInput, NotFound
 from coldstart.settings import Settings
 from tests.toyshop import Shop, make_shop
 from workers.backup import MANIFEST, back_up, read_manifest, restore
+from workers.choosing import identify, open_adapter
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +157,26 @@ def test_an_old_backup_is_not_written_over(settings: Settings, backup: Path) -> 
     with pytest.raises(Conflict, match="backup: it is there already"):
         back_up(settings, backup)
     assert read_manifest(backup) == before
+
+
+def test_what_was_promoted_is_saved_and_served_where_it_is_brought_back(
+    settings: Settings, bare: Settings, tmp_path: Path
+) -> None:
+    artifact = load_artifact(settings.adapter_dir)
+    promoted = save_artifact(
+        artifact.adapter.with_scales(cold=0.5), tmp_path / "promoted", text=artifact.text, image=artifact.image,
+        backbone_dir=settings.backbone_dir, card="",
+    )  # fmt: skip
+    configured = ServedAdapter.load(settings.adapter_dir)
+    with closing(AdapterStore(settings.catalog_url)) as registry:
+        registry.open(identify(configured, settings.adapter_dir))
+        registry.register(identify(ServedAdapter.load(tmp_path / "promoted"), tmp_path / "promoted"))
+        registry.ready(promoted, items=0)
+        registry.promote(promoted)
+    assert back_up(settings, tmp_path / "backup").adapter == promoted
+    restore(tmp_path / "backup", bare)
+    assert load_artifact(bare.adapter_dir).version == promoted
+    with closing(AdapterStore(bare.catalog_url)) as registry:
+        assert open_adapter(bare, registry).adapter.version == promoted
+        status = {each.version: each.status for each in registry.list_adapters()}
+    assert status == {configured.version: AdapterStatus.PREVIOUS, promoted: AdapterStatus.LIVE}

@@ -16,6 +16,7 @@ from coldstart.index import Point, VectorIndex
 from coldstart.vectors import Mask, Matrix
 from tests.workers.conftest import Works
 from tests.workers.toy import MeanColour, Served, SideBySide, WordCounter, draft, picture, wait_until
+from workers.ahead import Ahead
 from workers.models import Models
 
 NOT_FINITE = "bad: the vector holds NaN or an infinite number. Check the encoder or the import"
@@ -340,9 +341,7 @@ def status(works: Works, *item_ids: str) -> list[str]:
     return [works.store.get(item_id).status.value for item_id in item_ids]
 
 
-def test_in_a_backlog_the_next_batch_is_claimed_and_the_one_before_written_meanwhile(
-    build: Callable[..., Works],
-) -> None:
+def test_in_a_backlog_the_next_batch_is_claimed_while_this_one_is_encoded(build: Callable[..., Works]) -> None:
     paused = Paused()
     works = build(lambda: paused, batch=2)
     works.store.accept([draft(f"{n}") for n in range(6)])
@@ -352,7 +351,7 @@ def test_in_a_backlog_the_next_batch_is_claimed_and_the_one_before_written_meanw
     wait_until(lambda: status(works, "0", "2", "4") == ["encoding", "encoding", "pending"], what="two batches claimed")
     paused.go_on.release()
     assert paused.begun.acquire(timeout=20)
-    wait_until(lambda: status(works, "0", "2", "4") == ["retrievable", "encoding", "encoding"], what="one written")
+    wait_until(lambda: status(works, "0", "2", "4") == ["retrievable", "encoding", "encoding"], what="the third")
     paused.go_on.release(2)
     worker.join(20)
     assert set(status(works, *map(str, range(6)))) == {"retrievable"}
@@ -365,10 +364,12 @@ def test_a_lone_item_is_retrievable_when_its_step_is_over(works: Works) -> None:
 
 
 def test_what_was_claimed_ahead_is_given_back_at_the_end(build: Callable[..., Works]) -> None:
-    works = build(batch=2)
+    ahead = Ahead()
+    works = build(batch=2, ahead=ahead)
     works.store.accept([draft(f"{n}") for n in range(5)])
     assert works.ingestor.encode_due() == 2
-    works.ingestor.close()
+    ahead.give_back(works.store)
+    ahead.give_back(works.store)
     assert status(works, "0", "1", "2", "3", "4") == ["retrievable", "retrievable", "pending", "pending", "pending"]
     again = works.store.claim(Stage.ENCODE, limit=9, lease_s=60, max_attempts=3)
     assert [(each.record.item.item_id, each.attempts) for each in again] == [("2", 1), ("3", 1), ("4", 1)]
@@ -384,25 +385,6 @@ def test_what_was_claimed_ahead_too_long_ago_is_left_to_others(build: Callable[.
     now[0] = 1.0
     assert works.ingestor.encode_due() == 1  # lost by somebody, so alone
     assert works.store.get("2").status is Status.RETRIEVABLE
-
-
-def test_what_cannot_be_written_behind_is_told_and_due_again(
-    build: Callable[..., Works], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    works = build(batch=2, lease_s=0.2)
-    works.store.accept([draft(f"{n}") for n in range(2)])
-    with monkeypatch.context() as away:
-        away.setattr(works.store, "done", lost)
-        works.ingestor.encode_due()
-        with pytest.raises(Unavailable, match="away"):
-            works.ingestor.encode_due()
-    wait_until(lambda: works.store.due(Stage.INDEX) == 2, what="the end of the lease")
-    drain(works)
-    assert status(works, "0", "1") == ["retrievable", "retrievable"]
-
-
-def lost(*_: object) -> None:
-    raise Unavailable("the database is away")
 
 
 def test_sentences_that_wait_are_encoded_together() -> None:
