@@ -10,8 +10,15 @@ from typing import TypeVar
 from adapters.artifact import EncoderName
 from adapters.serving import ServedAdapter
 from coldstart.clean import clean_text
-from coldstart.encoders import ImageEncoder, TextEncoder, open_image_encoder, open_text_encoder
-from coldstart.encoders.kserve import Server
+from coldstart.encoders import (
+    ImageEncoder,
+    Options,
+    TextEncoder,
+    open_image_encoder,
+    open_text_encoder,
+    options_of,
+)
+from coldstart.encoders.precision import compatible
 from coldstart.errors import Conflict, InvalidInput, Unavailable
 from coldstart.settings import Settings
 from coldstart.vectors import Vector
@@ -92,25 +99,26 @@ class Models:
 
 
 def models_of(adapter: ServedAdapter, settings: Settings) -> Models:
-    """The encoders that the adapter was trained with; opening them raises `Conflict` where they are others by now."""
-    text, image = adapter.artifact.text, adapter.artifact.image
-    runtime, cache, threads = settings.encoder_runtime, settings.cache, settings.threads
-    server = Server.of(settings)
-    hasty = server and replace(server, timeout_s=min(server.timeout_s, SENTENCE_PATIENCE_S))
+    """The encoders that the adapter was trained with, in whatever precision the settings ask for.
 
-    def open_text(server: Server | None) -> TextEncoder:
-        encoder = open_text_encoder(text.model, runtime=runtime, cache=cache, threads=threads, server=server)
-        return _same(encoder, text)
+    Opening them raises `Conflict` where they are others by now.
+    """
+    text, image = adapter.artifact.text, adapter.artifact.image
+    options, hasty = options_of(settings), options_of(settings)
+    if server := options["server"]:  # nobody who wants a list waits as long as an item does
+        hasty["server"] = replace(server, timeout_s=min(server.timeout_s, SENTENCE_PATIENCE_S))
+
+    def open_text(options: Options) -> TextEncoder:
+        return _same(open_text_encoder(text.model, **options), text)
 
     def open_image() -> ImageEncoder:
-        encoder = open_image_encoder(image.model, runtime=runtime, cache=cache, threads=threads, server=server)
-        return _same(encoder, image)
+        return _same(open_image_encoder(image.model, **options), image)
 
-    return Models(lambda: open_text(server), open_image, lambda: open_text(hasty))
+    return Models(lambda: open_text(options), open_image, lambda: open_text(hasty))
 
 
 def _same(encoder: E, trained: EncoderName) -> E:
-    if encoder.fingerprint != trained.fingerprint:
+    if not compatible(encoder.fingerprint, trained.fingerprint):
         raise Conflict(
             f"the encoder is {encoder.fingerprint}, the adapter was trained with {trained.fingerprint}",
             subject=trained.model,
