@@ -64,6 +64,9 @@ class Settings(BaseModel):
     encoder_text_name: str = Field("coldstart-text", min_length=1, description="The text encoder's name there")
     encoder_image_name: str = Field("coldstart-image", min_length=1, description="The picture encoder's name there")
     encoder_timeout_seconds: float = Field(10.0, gt=0, description="How long to wait for an answer from there")
+    encoder_memory_mb: int = Field(
+        64, ge=0, description="Embeddings kept in memory, so that an unchanged text or picture is not encoded again"
+    )
     threads: int = Field(1, ge=1, description="Threads of each encoder")
     claim_batch: int = Field(32, ge=1, le=1000, description="Items claimed and encoded together")
     worker_processes: int = Field(1, ge=1, description="Processes that one coldstart worker encodes in")

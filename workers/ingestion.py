@@ -133,8 +133,9 @@ def _open_ingestor(settings: Settings, adapter: ServedAdapter) -> Ingestor:
         index = open_indexes(stack, settings).create(adapter.version, adapter.dim)
     store = open_store(stack, settings)
     worker_process_shutdown.connect(lambda **_: stack.close(), weak=False)
-    encoder = BatchEncoder(adapter, models_of(adapter, settings), _pictures(settings))
-    return _ingestor(stack, settings, store, index, encoder, Telemetry())
+    telemetry = Telemetry()
+    encoder = BatchEncoder(adapter, models_of(adapter, settings, telemetry), _pictures(settings))
+    return _ingestor(stack, settings, store, index, encoder, telemetry)
 
 
 def _ingestor(

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from adapters.artifact import EncoderName
@@ -19,8 +20,10 @@ from coldstart.encoders import (
     options_of,
 )
 from coldstart.encoders.precision import compatible
+from coldstart.encoders.remembering import Memory, Remembering, bytes_of_picture, bytes_of_text
 from coldstart.errors import Conflict, InvalidInput, Unavailable
 from coldstart.settings import Settings
+from coldstart.telemetry import Telemetry
 from coldstart.vectors import Vector
 from workers.isolation import Lazy
 
@@ -98,21 +101,25 @@ class Models:
                 answer.set_result(vector)
 
 
-def models_of(adapter: ServedAdapter, settings: Settings) -> Models:
+def models_of(adapter: ServedAdapter, settings: Settings, telemetry: Telemetry | None = None) -> Models:
     """The encoders that the adapter was trained with, in whatever precision the settings ask for.
 
-    Opening them raises `Conflict` where they are others by now.
+    Opening them raises `Conflict` where they are others by now. They share a memory of what they encoded last, and tell
+    the telemetry how much of it was of use.
     """
     text, image = adapter.artifact.text, adapter.artifact.image
+    memory, telemetry = Memory(settings.encoder_memory_mb * 1_000_000), telemetry or Telemetry()
     options, hasty = options_of(settings), options_of(settings)
     if server := options["server"]:  # nobody who wants a list waits as long as an item does
         hasty["server"] = replace(server, timeout_s=min(server.timeout_s, SENTENCE_PATIENCE_S))
 
     def open_text(options: Options) -> TextEncoder:
-        return _same(open_text_encoder(text.model, **options), text)
+        encoder = _same(open_text_encoder(text.model, **options), text)
+        return Remembering(encoder, memory, bytes_of_text, on_encoded=partial(telemetry.encoded, "text"))
 
     def open_image() -> ImageEncoder:
-        return _same(open_image_encoder(image.model, **options), image)
+        encoder = _same(open_image_encoder(image.model, **options), image)
+        return Remembering(encoder, memory, bytes_of_picture, on_encoded=partial(telemetry.encoded, "image"))
 
     return Models(lambda: open_text(options), open_image, lambda: open_text(hasty))
 

@@ -145,7 +145,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         index = indexes.create(adapter.version, adapter.dim)
         store = open_store(stack, settings)
         recover(settings, store, indexes, index, adapter.version)
-        models = models_of(adapter, settings)
+        models = models_of(adapter, settings, telemetry)
         ingestion = open_ingestion(stack, settings, store, index, adapter, models, telemetry)
         reading = open_reading(stack, settings, store, index, adapter, models, telemetry)
         backfills = BackfillStore(settings.catalog_url)

@@ -60,7 +60,7 @@ Runtime = Literal["auto", "torch", "onnx"]
 
 
 Bits = Precision | Literal["auto"]
-"""``auto`` is int8 where ONNX Runtime runs in this process and the model bears it, else fp32, which is all of torch's."""
+"""``auto`` is int8 where ONNX Runtime runs in this process and the model bears it, else fp32; torch has fp32 alone."""
 
 
 class Options(TypedDict):
