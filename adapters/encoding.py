@@ -16,9 +16,9 @@ from coldstart.encoders import (
     TextEncoder,
     open_image_encoder,
     open_text_encoder,
+    options_of,
 )
 from coldstart.encoders.fetch import Fetcher
-from coldstart.encoders.kserve import Server
 from coldstart.settings import Settings, load_settings
 
 
@@ -57,14 +57,12 @@ class Encoders:
             As `coldstart.encoders.open_text_encoder`.
         """
         settings = settings or load_settings()
-        runtime, cache, threads = settings.encoder_runtime, settings.cache, settings.threads
-        server = Server.of(settings)
-        text = open_text_encoder(text_model, runtime=runtime, cache=cache, threads=threads, server=server)
-        image = open_image_encoder(image_model, runtime=runtime, cache=cache, threads=threads, server=server)
+        options = options_of(settings)
+        text, image = open_text_encoder(text_model, **options), open_image_encoder(image_model, **options)
         names = EncoderNames(
             text=EncoderName(text_model, text.fingerprint), image=EncoderName(image_model, image.fingerprint)
         )
-        return cls(text, image, names, cache, Fetcher(frozenset(settings.image_hosts)))
+        return cls(text, image, names, settings.cache, Fetcher(frozenset(settings.image_hosts)))
 
     def embed(
         self, dataset: Dataset, *, modalities: Sequence[str] = MODALITIES, on_progress: OnProgress | None = None

@@ -59,11 +59,11 @@ def report(triton: Triton, cache: Path, rounds: int) -> None:
     pictures = [Image.fromarray(rng.integers(0, 256, (224, 224, 3), dtype=np.uint8)) for _ in range(max(BATCHES))]
     kinds: dict[str, tuple[dict[str, Encode], Sequence[Any]]] = {
         "text": (
-            {name: open_text_encoder(runtime="onnx", cache=cache, server=at).encode for name, at in places.items()},
+            {name: open_text_encoder(precision="fp32", cache=cache, server=at).encode for name, at in places.items()},
             texts,
         ),
         "image": (
-            {name: open_image_encoder(runtime="onnx", cache=cache, server=at).encode for name, at in places.items()},
+            {name: open_image_encoder(precision="fp32", cache=cache, server=at).encode for name, at in places.items()},
             pictures,
         ),
     }

@@ -55,12 +55,18 @@ class Settings(BaseModel):
     )
     embedded_worker: bool = Field(True, description="Encode inside the service process")
     encoder_runtime: Literal["auto", "torch", "onnx"] = Field("auto", description="torch, onnx, or what is there")
+    encoder_precision: Literal["auto", "fp32", "fp16", "int8"] = Field(
+        "auto", description="fp32, fp16, int8, or auto: int8 where ONNX Runtime runs and the model bears it"
+    )
     encoder_url: str | None = Field(
         None, description="http(s):// or grpc(s):// server of the KServe v2 protocol, as Triton, that runs the encoders"
     )
     encoder_text_name: str = Field("coldstart-text", min_length=1, description="The text encoder's name there")
     encoder_image_name: str = Field("coldstart-image", min_length=1, description="The picture encoder's name there")
     encoder_timeout_seconds: float = Field(10.0, gt=0, description="How long to wait for an answer from there")
+    encoder_memory_mb: int = Field(
+        64, ge=0, description="Embeddings kept in memory, so that an unchanged text or picture is not encoded again"
+    )
     threads: int = Field(1, ge=1, description="Threads of each encoder")
     claim_batch: int = Field(32, ge=1, le=1000, description="Items claimed and encoded together")
     worker_processes: int = Field(1, ge=1, description="Processes that one coldstart worker encodes in")

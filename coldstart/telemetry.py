@@ -30,6 +30,12 @@ class Telemetry:
         self.picture_errors = Counter(
             "coldstart_picture_errors", "Pictures that could not be used", registry=self.registry
         )
+        self.contents = Counter(
+            "coldstart_contents",
+            "Texts and pictures whose embedding was needed, by where it came from: encoded, remembered",
+            ["modality", "source"],
+            registry=self.registry,
+        )
         self.time_to_recommendable = Histogram(
             "coldstart_time_to_recommendable_seconds",
             "From accepted to retrievable",
@@ -107,6 +113,11 @@ class Telemetry:
         self.kafka_paused = Gauge(
             "coldstart_kafka_paused", "1 while the database is away and nothing is fetched", registry=self.registry
         )
+
+    def encoded(self, modality: str, remembered: int, encoded: int) -> None:
+        """Embeddings of a batch were needed."""
+        self.contents.labels(modality, "remembered").inc(remembered)
+        self.contents.labels(modality, "encoded").inc(encoded)
 
     def listed(self, strategy: str, *, cold: int, rows: int) -> None:
         """A list was made, of so many rows."""

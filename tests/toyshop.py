@@ -40,13 +40,16 @@ def picture(colour: tuple[int, int, int] = GREEN, side: int = 64) -> bytes:
 
 
 def make_shop(folder: Path, *, cache: Path) -> Shop:
-    """Write the shop, and a closed-form adapter on real encoders beside it; quick once the cache has the encoders."""
+    """Write the shop, and a closed-form adapter beside it; quick once the cache has the encoders.
+
+    It is trained on fp32 embeddings, and a service encodes in int8 by default: as where training has a GPU.
+    """
     data = folder / "shop"
     _write_tables(data)
     dataset = read_dataset(data)
     backbone = _backbone(dataset)
     backbone.save(folder / "backbone")
-    text, image = open_text_encoder(cache=cache), open_image_encoder(cache=cache)
+    text, image = open_text_encoder(precision="fp32", cache=cache), open_image_encoder(precision="fp32", cache=cache)
     contents = embed_items(dataset, text=text, image=image).contents
     adapter = fit(backbone, contents, config=AdapterConfig(neighbours=4, image_dim=4, content_dim=8))
     save_artifact(

@@ -144,7 +144,7 @@ def _open_ingestors(settings: Settings, adapter: ServedAdapter) -> Callable[[], 
     stack = ExitStack()
     worker_process_shutdown.connect(lambda **_: stack.close(), weak=False)
     store, telemetry = open_store(stack, settings), Telemetry()
-    encoder = make_encoder(settings, adapter, models_of(adapter, settings))
+    encoder = make_encoder(settings, adapter, models_of(adapter, settings, telemetry))
     ahead = Ahead()
     stack.callback(ahead.give_back, store)
     passes_on = make_ingestor(settings, store, None, encoder, telemetry, ahead=ahead)

@@ -5,15 +5,25 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from adapters.artifact import EncoderName
 from adapters.serving import ServedAdapter
 from coldstart.clean import clean_text
-from coldstart.encoders import ImageEncoder, TextEncoder, open_image_encoder, open_text_encoder
-from coldstart.encoders.kserve import Server
+from coldstart.encoders import (
+    ImageEncoder,
+    Options,
+    TextEncoder,
+    open_image_encoder,
+    open_text_encoder,
+    options_of,
+)
+from coldstart.encoders.precision import compatible
+from coldstart.encoders.remembering import Memory, Remembering, bytes_of_picture, bytes_of_text
 from coldstart.errors import Conflict, InvalidInput, Unavailable
 from coldstart.settings import Settings
+from coldstart.telemetry import Telemetry
 from coldstart.vectors import Vector
 from workers.isolation import Lazy
 
@@ -91,26 +101,31 @@ class Models:
                 answer.set_result(vector)
 
 
-def models_of(adapter: ServedAdapter, settings: Settings) -> Models:
-    """The encoders that the adapter was trained with; opening them raises `Conflict` where they are others by now."""
-    text, image = adapter.artifact.text, adapter.artifact.image
-    runtime, cache, threads = settings.encoder_runtime, settings.cache, settings.threads
-    server = Server.of(settings)
-    hasty = server and replace(server, timeout_s=min(server.timeout_s, SENTENCE_PATIENCE_S))
+def models_of(adapter: ServedAdapter, settings: Settings, telemetry: Telemetry | None = None) -> Models:
+    """The encoders that the adapter was trained with, in whatever precision the settings ask for.
 
-    def open_text(server: Server | None) -> TextEncoder:
-        encoder = open_text_encoder(text.model, runtime=runtime, cache=cache, threads=threads, server=server)
-        return _same(encoder, text)
+    Opening them raises `Conflict` where they are others by now. They share a memory of what they encoded last, and tell
+    the telemetry how much of it was of use.
+    """
+    text, image = adapter.artifact.text, adapter.artifact.image
+    memory, telemetry = Memory(settings.encoder_memory_mb * 1_000_000), telemetry or Telemetry()
+    options, hasty = options_of(settings), options_of(settings)
+    if server := options["server"]:  # nobody who wants a list waits as long as an item does
+        hasty["server"] = replace(server, timeout_s=min(server.timeout_s, SENTENCE_PATIENCE_S))
+
+    def open_text(options: Options) -> TextEncoder:
+        encoder = _same(open_text_encoder(text.model, **options), text)
+        return Remembering(encoder, memory, bytes_of_text, on_encoded=partial(telemetry.encoded, "text"))
 
     def open_image() -> ImageEncoder:
-        encoder = open_image_encoder(image.model, runtime=runtime, cache=cache, threads=threads, server=server)
-        return _same(encoder, image)
+        encoder = _same(open_image_encoder(image.model, **options), image)
+        return Remembering(encoder, memory, bytes_of_picture, on_encoded=partial(telemetry.encoded, "image"))
 
-    return Models(lambda: open_text(server), open_image, lambda: open_text(hasty))
+    return Models(lambda: open_text(options), open_image, lambda: open_text(hasty))
 
 
 def _same(encoder: E, trained: EncoderName) -> E:
-    if encoder.fingerprint != trained.fingerprint:
+    if not compatible(encoder.fingerprint, trained.fingerprint):
         raise Conflict(
             f"the encoder is {encoder.fingerprint}, the adapter was trained with {trained.fingerprint}",
             subject=trained.model,

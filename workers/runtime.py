@@ -202,7 +202,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         recover(
             settings, store, indexes, index, adapter.version, chosen.readable, missed_nothing=chosen.kept
         )  # fmt: skip
-        models = models_of(adapter, settings)
+        models = models_of(adapter, settings, telemetry)
         reading = open_reading(stack, settings, store, telemetry, text_encoder=adapter.text_fingerprint)
         ahead = Ahead()
         stack.callback(ahead.give_back, store)

@@ -43,8 +43,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON
 
 
 @with_settings(
-    "data_dir", "database_url", "adapter", "backbone", "cache_dir", "encoder_runtime", "threads", "image_hosts",
-    "max_image_bytes", "max_image_pixels",
+    "data_dir", "database_url", "adapter", "backbone", "cache_dir", "encoder_runtime", "encoder_precision", "threads",
+    "image_hosts", "max_image_bytes", "max_image_pixels",
 )  # fmt: skip
 def backfill(
     settings: Settings,

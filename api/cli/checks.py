@@ -22,6 +22,7 @@ from coldstart.catalog import Status
 from coldstart.catalog.engine import Database
 from coldstart.catalog.models import api_keys, items
 from coldstart.catalog.schema import alembic_config
+from coldstart.encoders.precision import precision_of
 from coldstart.errors import ColdstartError, Conflict
 from coldstart.index import index_store_of
 from coldstart.settings import Settings
@@ -189,7 +190,10 @@ def _encoders(settings: Settings, adapter: ServedAdapter) -> Finding:
     image = models.image.get().encode([Image.new("RGB", (64, 64))])
     if not (np.isfinite(text).all() and np.isfinite(image).all()):
         return Finding(State.FAIL, "encoders", "they give numbers that are not finite", "Install their packages again")
-    names = f"{adapter.artifact.text.model} and {adapter.artifact.image.model}"
+    names = " and ".join(
+        f"{trained.model} in {precision_of(encoder.get().fingerprint)}"
+        for trained, encoder in ((adapter.artifact.text, models.text), (adapter.artifact.image, models.image))
+    )
     return Finding(State.OK, "encoders", f"{names} encode, as the adapter knows them")
 
 

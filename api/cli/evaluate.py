@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from coldstart.splits import Split
 
 
-@with_settings("cache_dir", "image_hosts", "encoder_runtime", "threads")
+@with_settings("cache_dir", "image_hosts", "encoder_runtime", "encoder_precision", "threads")
 @with_tuning("backbone")
 def evaluate(
     settings: Settings,

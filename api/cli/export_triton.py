@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from api.cli.export import chosen_models
 from api.cli.options import with_settings
 from coldstart.settings import Settings
 
@@ -16,6 +17,7 @@ def triton(
     repository: Annotated[Path, typer.Argument(help="Folder of the server's models; made if need be")],
     text_model: Annotated[str | None, typer.Option(help="Text encoder; default the one of the adapter")] = None,
     image_model: Annotated[str | None, typer.Option(help="Picture encoder; default the one of the adapter")] = None,
+    precision: Annotated[Literal["fp32", "fp16"], typer.Option(help="As encoder_precision of the services")] = "fp32",
     device: Annotated[
         Literal["auto", "cpu", "gpu"], typer.Option(help="cpu, gpu, or auto: the GPUs that there are, else the CPU")
     ] = "auto",
@@ -34,10 +36,10 @@ def triton(
     from coldstart.encoders.triton import Serving, write_model
 
     serving = Serving(max_batch, queue_delay_us, device, instances)
-    text, image = _models(settings, text_model, image_model)
+    text, image = chosen_models(settings, text_model, image_model)
     written = {
-        settings.encoder_text_name: exported("text", text, settings.cache),
-        settings.encoder_image_name: exported("image", image, settings.cache),
+        settings.encoder_text_name: exported("text", text, settings.cache, precision),
+        settings.encoder_image_name: exported("image", image, settings.cache, precision),
     }
     models = [write_model(repository, name, file, serving) for name, file in written.items()]
     if as_json:
@@ -48,13 +50,3 @@ def triton(
     for model in models:
         print(f"{repository / model.name}: version {model.version}")
     print(f"Serve it with: tritonserver --model-repository={repository}")
-
-
-def _models(settings: Settings, text: str | None, image: str | None) -> tuple[str, str]:
-    from adapters.artifact import load_artifact
-    from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL
-
-    if (text is None or image is None) and (settings.adapter or settings.adapter_dir.exists()):
-        artifact = load_artifact(settings.adapter_dir, backbone=settings.backbone)
-        text, image = text or artifact.text.model, image or artifact.image.model
-    return text or DEFAULT_TEXT_MODEL, image or DEFAULT_IMAGE_MODEL

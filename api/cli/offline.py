@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
 
 from rich.console import Console
 from rich.progress import (
@@ -27,13 +26,12 @@ from coldstart.encoders import (
     DEFAULT_IMAGE_MODEL,
     DEFAULT_TEXT_MODEL,
     ImageEncoder,
-    Runtime,
     TextEncoder,
     open_image_encoder,
     open_text_encoder,
+    options_of,
 )
 from coldstart.encoders.fetch import Fetcher
-from coldstart.encoders.kserve import Server
 from coldstart.errors import InvalidInput
 from coldstart.settings import Settings
 from coldstart.splits import Split
@@ -42,20 +40,11 @@ console = Console(stderr=True)
 """Progress and remarks go to stderr; stdout carries results alone."""
 
 
-class _Options(TypedDict):
-    runtime: Runtime
-    cache: Path
-    threads: int
-    server: Server | None
-
-
 def open_encoders(
     settings: Settings, modalities: Sequence[str], *, text_model: str, image_model: str
 ) -> tuple[TextEncoder | None, ImageEncoder | None]:
     """The encoders of the modalities; ``None`` for one that is left out."""
-    options = _Options(
-        runtime=settings.encoder_runtime, cache=settings.cache, threads=settings.threads, server=Server.of(settings)
-    )
+    options = options_of(settings)
     with console.status("Opening the encoders: the first time they are exported, which takes a while"):
         text = open_text_encoder(text_model, **options) if "text" in modalities else None
         image = open_image_encoder(image_model, **options) if "image" in modalities else None

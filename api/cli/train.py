@@ -53,7 +53,7 @@ def backbone(
 
 
 @train.command()
-@with_settings("data_dir", "cache_dir", "image_hosts", "encoder_runtime", "threads")
+@with_settings("data_dir", "cache_dir", "image_hosts", "encoder_runtime", "encoder_precision", "threads")
 def adapter(
     settings: Settings,
     data: Data,

@@ -188,7 +188,7 @@ def data_url(content: bytes) -> str:
 
 def _tokenizer() -> Tokenizer:
     """The very one that the service reads texts with."""
-    return OnnxTextEncoder(exported("text", DEFAULT_TEXT_MODEL, Settings().cache)).tokenizer
+    return OnnxTextEncoder(exported("text", DEFAULT_TEXT_MODEL, Settings().cache, "int8")).tokenizer
 
 
 if __name__ == "__main__":

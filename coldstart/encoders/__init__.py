@@ -4,12 +4,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypedDict
 
 from PIL.Image import Image
 
 from coldstart.encoders.kserve import Server
+from coldstart.encoders.precision import Precision
 from coldstart.errors import InvalidInput, MissingExtra, Unavailable
+from coldstart.settings import Settings
 from coldstart.vectors import Matrix
 
 logger = logging.getLogger(__name__)
@@ -25,7 +27,7 @@ class TextEncoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Names model, weights and preprocessing; equal fingerprints give equal embeddings."""
+        """Names model, weights, preprocessing and precision; equal fingerprints give equal embeddings."""
         ...
 
     def encode(self, batch: Sequence[str]) -> Matrix:
@@ -43,7 +45,7 @@ class ImageEncoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Names model, weights and preprocessing; equal fingerprints give equal embeddings."""
+        """Names model, weights, preprocessing and precision; equal fingerprints give equal embeddings."""
         ...
 
     def encode(self, batch: Sequence[Image]) -> Matrix:
@@ -57,10 +59,36 @@ Runtime = Literal["auto", "torch", "onnx"]
 """``onnx`` is faster on a CPU and holds no torch; ``auto`` is ONNX where a cache is given and the model exports."""
 
 
+Bits = Precision | Literal["auto"]
+"""``auto`` is int8 where ONNX Runtime runs in this process and the model bears it, else fp32; torch has fp32 alone."""
+
+
+class Options(TypedDict):
+    """How an encoder is opened, whichever it is; see `open_text_encoder`."""
+
+    runtime: Runtime
+    precision: Bits
+    cache: Path
+    threads: int
+    server: Server | None
+
+
+def options_of(settings: Settings) -> Options:
+    """What the settings say."""
+    return Options(
+        runtime=settings.encoder_runtime,
+        precision=settings.encoder_precision,
+        cache=settings.cache,
+        threads=settings.threads,
+        server=Server.of(settings),
+    )
+
+
 def open_text_encoder(
     name: str = DEFAULT_TEXT_MODEL,
     *,
     runtime: Runtime = "auto",
+    precision: Bits = "auto",
     cache: Path | None = None,
     threads: int = 1,
     server: Server | None = None,
@@ -73,7 +101,7 @@ def open_text_encoder(
     Raises
     ------
     InvalidInput
-        Where the name is not understood.
+        Where the name is not understood, or torch is to compute in fewer bits.
     MissingExtra
         Where a package that the runtime needs is not installed.
     Unavailable
@@ -85,8 +113,8 @@ def open_text_encoder(
         if server is not None:
             from coldstart.encoders.remote import RemoteTextEncoder
 
-            return RemoteTextEncoder(_file("text", name, cache), server)
-        if exported := _exported("text", name, runtime, cache):
+            return RemoteTextEncoder(_file("text", name, _on_server(precision, name), cache), server)
+        if exported := _exported("text", name, runtime, precision, cache):
             from coldstart.encoders.onnx import OnnxTextEncoder
 
             return OnnxTextEncoder(exported, threads=threads)
@@ -99,6 +127,7 @@ def open_image_encoder(
     name: str = DEFAULT_IMAGE_MODEL,
     *,
     runtime: Runtime = "auto",
+    precision: Bits = "auto",
     cache: Path | None = None,
     threads: int = 1,
     server: Server | None = None,
@@ -111,8 +140,8 @@ def open_image_encoder(
         if server is not None:
             from coldstart.encoders.remote import RemoteImageEncoder
 
-            return RemoteImageEncoder(_file("image", name, cache), server)
-        if exported := _exported("image", name, runtime, cache):
+            return RemoteImageEncoder(_file("image", name, _on_server(precision, name), cache), server)
+        if exported := _exported("image", name, runtime, precision, cache):
             from coldstart.encoders.onnx import OnnxImageEncoder
 
             return OnnxImageEncoder(exported, threads=threads)
@@ -121,26 +150,41 @@ def open_image_encoder(
         return CnnEncoder(name, threads=threads)
 
 
-def _exported(kind: Literal["text", "image"], name: str, runtime: Runtime, cache: Path | None) -> Path | None:
+def _exported(
+    kind: Literal["text", "image"], name: str, runtime: Runtime, precision: Bits, cache: Path | None
+) -> Path | None:
     """The ONNX file to run; ``None`` where torch is to run."""
-    if runtime == "torch" or (runtime == "auto" and cache is None):
+    bound = runtime == "onnx" or precision in ("fp16", "int8")
+    if runtime == "torch" and bound:
+        raise InvalidInput(f"torch does not compute in {precision}", subject=name, remedy="Choose the onnx runtime")
+    if runtime == "torch" or (cache is None and not bound):
         return None
-    try:
-        return _file(kind, name, cache)
-    except (ModuleNotFoundError, Unavailable) as error:
-        if runtime == "onnx":
-            raise
-        logger.warning("%s runs on torch: %s", name, error)
-        return None
+    wanted: tuple[Precision, ...] = ("int8", "fp32") if precision == "auto" else (precision,)
+    for each in wanted:
+        try:
+            return _file(kind, name, each, cache)
+        except (ModuleNotFoundError, Unavailable) as error:
+            if bound and each == wanted[-1]:
+                raise
+            logger.warning("%s does not run on ONNX Runtime in %s: %s", name, each, error)
+    return None
 
 
-def _file(kind: Literal["text", "image"], name: str, cache: Path | None) -> Path:
+def _file(kind: Literal["text", "image"], name: str, precision: Precision, cache: Path | None) -> Path:
     """The ONNX file; raises what keeps it from being there."""
     if cache is None:
         raise InvalidInput("the onnx runtime needs a folder for exported models", subject=name, remedy="Give a cache")
     from coldstart.encoders.onnx import exported
 
-    return exported(kind, name, cache)
+    return exported(kind, name, cache, precision)
+
+
+def _on_server(precision: Bits, name: str) -> Precision:
+    """What a server's network computes in: such as has a GPU is served by fp32 or fp16."""
+    if precision == "int8":
+        what = "a server puts the texts of many together, and in int8 one would move the other's embedding"
+        raise InvalidInput(what, subject=name, remedy="Set encoder_precision to fp32 or fp16")
+    return "fp32" if precision == "auto" else precision
 
 
 @contextmanager

@@ -1,27 +1,29 @@
-"""Exports an encoder to one ONNX file: ``python -m coldstart.encoders.export text|image NAME FILE``."""
+"""Exports an encoder to one ONNX file: ``python -m coldstart.encoders.export text|image NAME fp32|fp16|int8 FILE``."""
 
 import json
 import os
 import sys
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import numpy as np
+import onnx
 import torch
-from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from coldstart.encoders.onnx import OnnxImageEncoder, OnnxTextEncoder
+from coldstart.encoders.precision import LEAST_COSINE, Precision, fingerprint_in
+from coldstart.encoders.quantising import to_dynamic_int8, to_float16, to_static_int8
+from coldstart.encoders.samples import sample_pictures, sample_texts
 from coldstart.errors import InvalidInput
 from coldstart.vectors import Matrix, normalise
 
 DYNAMIC = torch.export.Dim.DYNAMIC
 INPUTS: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
-LEAST_COSINE = 0.9999
+CALIBRATED_ON, COMPARED_ON = 0, 1
+"""Seeds of samples."""
 
 
 class _Sentences(nn.Module):
@@ -51,62 +53,123 @@ class _Features(nn.Module):
         return features.flatten(1)
 
 
-def export_text(name: str, path: Path) -> None:
-    """Write a sentence-transformers model with its tokeniser; `InvalidInput` where either cannot be exported."""
+@dataclass(frozen=True)
+class Exportable:
+    """What the export of an encoder takes.
+
+    Attributes
+    ----------
+    module, inputs, axes
+        What is traced, on what, and which axes of the inputs are free.
+    card : dict
+        What the file says of itself; ``fingerprint`` is the model's.
+    to_int8 : callable
+        Reads the first file, writes the second.
+    embed : callable
+        Embeddings [b, d] of samples by the encoder in a file.
+    expected : float32 [b, d]
+        The same by torch.
+    """
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    axes: dict[int, object]
+    card: dict[str, str]
+    to_int8: Callable[[Path, Path], None]
+    embed: Callable[[Path], Matrix]
+    expected: Matrix
+
+
+def exportable_text(name: str) -> Exportable:
+    """A sentence-transformers model with its tokeniser; `InvalidInput` where it cannot be exported."""
     from coldstart.encoders.text import SentenceEncoder  # here, since each kind's libraries take seconds to import
 
     encoder = SentenceEncoder(name)
     model = encoder.module.cpu()
-    texts = ["a red shoe for running", "Blue [SEP]", "A film about a man and his dog. " * 30]
-    features = model.preprocess(texts)
-    inputs: dict[str, Tensor] = {key: features[key] for key in INPUTS if key in features}
-    card = {
-        "fingerprint": encoder.fingerprint,
-        "prompt": (model.prompts or {}).get(model.default_prompt_name or "") or "",
-        "tokenizer": _tokenizer(model.tokenizer, model.max_seq_length, name),
-    }
-    with _written(_Sentences(model), inputs, {0: DYNAMIC, 1: DYNAMIC}, card, path) as temporary:
-        _require_equal(OnnxTextEncoder(temporary).encode(texts), encoder.encode(texts), name)
+    texts = sample_texts(COMPARED_ON)
+    features = model.preprocess(texts[-3:])
+    return Exportable(
+        module=_Sentences(model),
+        inputs={key: features[key] for key in INPUTS if key in features},
+        axes={0: DYNAMIC, 1: DYNAMIC},
+        card={
+            "fingerprint": encoder.fingerprint,
+            "prompt": (model.prompts or {}).get(model.default_prompt_name or "") or "",
+            "tokenizer": _tokenizer(model.tokenizer, model.max_seq_length, name),
+        },
+        to_int8=to_dynamic_int8,
+        embed=lambda file: OnnxTextEncoder(file).encode(texts),
+        expected=encoder.encode(texts),
+    )
 
 
-def export_image(name: str, path: Path) -> None:
-    """Write a CNN without its classifier; `InvalidInput` where it cannot be exported."""
+def exportable_image(name: str) -> Exportable:
+    """A CNN without its classifier; `InvalidInput` where it cannot be exported."""
     from coldstart.encoders.image import CnnEncoder
 
     encoder = CnnEncoder(name)
-    noise = np.random.default_rng(0).integers(0, 256, (3, 300, 200, 3), dtype=np.uint8)
-    pictures = [Image.fromarray(each) for each in noise]
+    pictures, pixels = sample_pictures(COMPARED_ON), encoder.pixels
     expected = encoder.encode(pictures)
-    inputs = {"pixels": torch.from_numpy(encoder.pixels.array(pictures))}
-    card = {"fingerprint": encoder.fingerprint, "pixels": json.dumps(asdict(encoder.pixels))}
-    with _written(_Features(encoder.module.cpu()), inputs, {0: DYNAMIC}, card, path) as temporary:
-        _require_equal(OnnxImageEncoder(temporary).encode(pictures), expected, name)
+
+    def to_int8(source: Path, target: Path) -> None:
+        calibrated_on = sample_pictures(CALIBRATED_ON)
+        to_static_int8(source, target, ({"pixels": pixels.array([picture])} for picture in calibrated_on))
+
+    return Exportable(
+        module=_Features(encoder.module.cpu()),
+        inputs={"pixels": torch.from_numpy(pixels.array(pictures[:3]))},
+        axes={0: DYNAMIC},
+        card={"fingerprint": encoder.fingerprint, "pixels": json.dumps(asdict(pixels))},
+        to_int8=to_int8,
+        embed=lambda file: OnnxImageEncoder(file).encode(pictures),
+        expected=expected,
+    )
 
 
-@contextmanager
-def _written(
-    module: nn.Module, inputs: dict[str, Tensor], axes: dict[int, object], card: dict[str, str], path: Path
-) -> Iterator[Path]:
-    """A file beside ``path`` that takes its name, whole and synchronised, once the block has found it good."""
+def export(encoder: Exportable, precision: Precision, path: Path) -> None:
+    """Write the file, whole and synchronised, once its embeddings were found to be like torch's.
+
+    Where they are not, a file ``.refused`` beside it says so, and `InvalidInput` is raised.
+    """
+    with TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+        traced = file = Path(folder) / "fp32.onnx"
+        _trace(encoder, traced)
+        if precision != "fp32":
+            file = Path(folder) / f"{precision}.onnx"
+            {"fp16": to_float16, "int8": encoder.to_int8}[precision](traced, file)
+        fingerprint = fingerprint_in(precision, encoder.card["fingerprint"])
+        _label(file, {**encoder.card, "precision": precision, "fingerprint": fingerprint})
+        cosines = (normalise(encoder.embed(file)) * normalise(encoder.expected)).sum(axis=1)
+        mean, least = float(cosines.mean()), float(cosines.min())
+        if not mean >= LEAST_COSINE[precision]:
+            what = f"its embeddings in {precision} differ from torch's: mean cosine {mean:.4f}"
+            what = f"{what}, which should be {LEAST_COSINE[precision]} at least"
+            path.with_suffix(".refused").write_text(what)
+            raise InvalidInput(what, subject=fingerprint, remedy="Choose another precision, or the torch runtime")
+        _label(file, {"cosine_mean": f"{mean:.6f}", "cosine_min": f"{least:.6f}"})
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+        file.replace(path)
+
+
+def _trace(encoder: Exportable, path: Path) -> None:
     program = torch.onnx.export(
-        module.eval(),
-        kwargs=inputs,
-        dynamic_shapes=dict.fromkeys(inputs, axes),
+        encoder.module.eval(),
+        kwargs=encoder.inputs,
+        dynamic_shapes=dict.fromkeys(encoder.inputs, encoder.axes),
         output_names=["vectors"],
         dynamo=True,
         verbose=False,
     )
     assert program is not None  # noqa: S101  # it is only for the old exporter
-    program.model.metadata_props.update(card)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.onnx")
-    try:
-        program.save(temporary, external_data=False)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    program.save(path, external_data=False)
+
+
+def _label(path: Path, card: dict[str, str]) -> None:
+    """Add to what a file says of itself."""
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {**{each.key: each.value for each in model.metadata_props}, **card})
+    onnx.save(model, path)
 
 
 def _tokenizer(tokenizer: object, longest: int | None, name: str) -> str:
@@ -124,13 +187,6 @@ def _tokenizer(tokenizer: object, longest: int | None, name: str) -> str:
     return text
 
 
-def _require_equal(exported: Matrix, expected: Matrix, name: str) -> None:
-    cosine = float((normalise(exported) * normalise(expected)).sum(axis=1).min())
-    if not cosine >= LEAST_COSINE:
-        what = f"the exported model differs from torch's: cosine {cosine:.6f}"
-        raise InvalidInput(what, subject=name, remedy="Choose the torch runtime")
-
-
 if __name__ == "__main__":
-    kind, model_name, target = sys.argv[1:]
-    {"text": export_text, "image": export_image}[kind](model_name, Path(target))
+    kind, model_name, wanted, target = sys.argv[1:]
+    export({"text": exportable_text, "image": exportable_image}[kind](model_name), wanted, Path(target))  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Encoders on ONNX Runtime: torch's vectors within 1e-4, without torch in the process.
+"""Encoders on ONNX Runtime, without torch in the process: torch's vectors within 1e-4, or near them in fewer bits.
 
-A model is exported once, by torch in a process of its own, into one file of the cache folder that also holds the
-tokeniser or the input's form, and the fingerprint.
+A model is exported once for each precision, by torch in a process of its own, into one file of the cache folder that
+also holds the tokeniser or the input's form, the fingerprint, and how near torch its embeddings are.
 """
 
 import fcntl
@@ -23,6 +23,7 @@ from tokenizers import Tokenizer
 
 import coldstart
 from coldstart.encoders.pixels import Pixels
+from coldstart.encoders.precision import Precision, fingerprint_in
 from coldstart.encoders.weights import digest, locate_text, parse_cnn, text_files
 from coldstart.errors import Unavailable
 from coldstart.vectors import Matrix, normalise
@@ -30,14 +31,14 @@ from coldstart.vectors import Matrix, normalise
 _log = logging.getLogger(__name__)
 
 Kind = Literal["text", "image"]
-FORMAT = 1  # of the exported file; a change makes every export anew
+FORMAT = 2  # of the exported file; a change makes every export anew
 TEXT_BATCH, IMAGE_BATCH = 8, 4
 
 Feed = dict[str, NDArray[Any]]
 """Inputs of a network by name, each with one row for each element of a batch."""
 
 
-def export_path(kind: Kind, name: str, cache: Path) -> Path:
+def export_path(kind: Kind, name: str, cache: Path, precision: Precision = "fp32") -> Path:
     """Where the cache keeps a model: another name, or other contents of the files it names, is another place."""
     if kind == "text":
         folder = locate_text(name)
@@ -45,16 +46,18 @@ def export_path(kind: Kind, name: str, cache: Path) -> Path:
     else:
         file = parse_cnn(name).file
         files = [(file.name, file)] if file and file.exists() else []
-    return cache.resolve() / f"{kind}-{digest(f'{FORMAT} {name}', files)[:32]}.onnx"
+    label = f"{FORMAT} {fingerprint_in(precision, name)}"
+    return cache.resolve() / f"{kind}-{digest(label, files)[:32]}-{precision}.onnx"
 
 
-def exported(kind: Kind, name: str, cache: Path) -> Path:
-    """The ONNX file of a model, made first where the cache does not hold it.
+def exported(kind: Kind, name: str, cache: Path, precision: Precision = "fp32") -> Path:
+    """The ONNX file of a model in a precision, made first where the cache does not hold it.
 
-    Raises `Unavailable` where the model cannot be exported, with the reason.
+    Raises `Unavailable` where the model cannot be exported, or differs too much from torch's, with the reason. That a
+    model differs too much is kept in a file beside its place, and not found out again.
     """
     name = str(Path(name).resolve()) if Path(name).is_dir() else name  # the exporting process stands elsewhere
-    path = export_path(kind, name, cache)
+    path = export_path(kind, name, cache, precision)
     if path.exists():
         return path
     try:
@@ -63,14 +66,19 @@ def exported(kind: Kind, name: str, cache: Path) -> Path:
         raise Unavailable(f"the cache folder cannot be made: {error}", subject=str(cache)) from error
     with _alone(path.parent):
         if not path.exists():  # whoever was here before has not made it
-            _export(kind, name, path)
+            _export(kind, name, path, precision)
     return path
 
 
-def _export(kind: Kind, name: str, path: Path) -> None:
-    _log.info("exporting an encoder, once for this cache", extra={"encoder": name, "cache": str(path.parent)})
+def _export(kind: Kind, name: str, path: Path, precision: Precision) -> None:
+    refusal = path.with_suffix(".refused")
+    if refusal.exists():
+        remedy = f"Choose another precision; to try again, delete {refusal}"
+        raise Unavailable(refusal.read_text(), subject=name, remedy=remedy)
+    facts = {"encoder": name, "precision": precision, "cache": str(path.parent)}
+    _log.info("exporting an encoder, once for this cache", extra=facts)
     run = subprocess.run(  # noqa: S603  # our own module, and arguments that no shell reads
-        [sys.executable, "-m", "coldstart.encoders.export", kind, name, str(path)],
+        [sys.executable, "-m", "coldstart.encoders.export", kind, name, precision, str(path)],
         cwd=Path(coldstart.__file__).parents[1],
         capture_output=True,
         text=True,
@@ -93,17 +101,20 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 class OnnxTextEncoder:
-    """A `TextEncoder` from an exported file; ``threads`` is for one call."""
+    """A `TextEncoder` from an exported file, whose ``card`` is what it says of itself; ``threads`` is for one call."""
 
     batch = TEXT_BATCH
     """Most texts that the network sees together."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self._session, card = open_exported(path, threads=threads)
+        self._session, self.card = open_exported(path, threads=threads)
         self._inputs = [each.name for each in self._session.get_inputs()]
-        self.tokenizer: Tokenizer = Tokenizer.from_str(card["tokenizer"])
+        self.tokenizer: Tokenizer = Tokenizer.from_str(self.card["tokenizer"])
         self.tokenizer.encode_special_tokens = True  # a "[SEP]" typed by a user is text
-        self._prompt, self.fingerprint = card["prompt"], card["fingerprint"]
+        self._prompt, self.fingerprint = self.card["prompt"], self.card["fingerprint"]
+        # Activations are scaled by the largest of all that are multiplied at once: a text's embedding would depend on
+        # its neighbours. Nor is a batch any faster (`python -m benchmarks.encode`).
+        self.batch = 1 if self.card["precision"] == "int8" else TEXT_BATCH
         self.dim = int(self._session.get_outputs()[0].shape[-1])
 
     def encode(self, batch: Sequence[str]) -> Matrix:
@@ -128,16 +139,16 @@ class OnnxTextEncoder:
 
 
 class OnnxImageEncoder:
-    """An `ImageEncoder` from an exported file; ``threads`` is for one call."""
+    """An `ImageEncoder` from an exported file, as `OnnxTextEncoder` is a `TextEncoder`."""
 
     batch = IMAGE_BATCH
     """Most pictures that the network sees together."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self._session, card = open_exported(path, threads=threads)
+        self._session, self.card = open_exported(path, threads=threads)
         self._input = self._session.get_inputs()[0].name
-        self._pixels = Pixels(**json.loads(card["pixels"]))
-        self.fingerprint = card["fingerprint"]
+        self._pixels = Pixels(**json.loads(self.card["pixels"]))
+        self.fingerprint = self.card["fingerprint"]
         self.dim = int(self._session.get_outputs()[0].shape[-1])
 
     def encode(self, batch: Sequence[Image]) -> Matrix:
@@ -161,7 +172,10 @@ def open_exported(path: Path, *, threads: int = 1) -> tuple[onnxruntime.Inferenc
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the API its CPU
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        return session, dict(session.get_modelmeta().custom_metadata_map)
+        card = dict(session.get_modelmeta().custom_metadata_map)
     except Exception as error:  # the engine's errors have no common base but this
         remedy = "Delete the file; it is made again at the next start"
         raise Unavailable(f"the exported model cannot be loaded: {error}", subject=str(path), remedy=remedy) from error
+    told = {name: card[name] for name in ("fingerprint", "precision", "cosine_mean", "cosine_min") if name in card}
+    _log.info("opened an exported encoder", extra={**told, "path": str(path)})
+    return session, card

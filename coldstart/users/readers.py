@@ -9,6 +9,7 @@ from time import monotonic
 
 from coldstart.bulkhead import Bulkhead
 from coldstart.catalog.users import UserStore
+from coldstart.encoders.precision import compatible
 from coldstart.entities import ExternalId
 from coldstart.errors import Unavailable
 from coldstart.users.profile import Reader
@@ -31,7 +32,7 @@ class Readers:
     ----------
     accounts : UserStore
     encoder : str
-        Fingerprint of the text encoder at work: embeddings of another one are left out.
+        Fingerprint of the text encoder at work: embeddings of another model are left out.
     bulkhead : Bulkhead, optional
         Through which a store behind a network is asked.
     alone : bool
@@ -102,6 +103,6 @@ class Readers:
         if self._clock() - self._looked_at >= LOOK_S:
             self.look()
         reader = self._accounts.reader(user_id)
-        if reader.profile.encoder in (None, self._encoder):
+        if reader.profile.encoder is None or compatible(reader.profile.encoder, self._encoder):
             return reader
         return replace(reader, profile=replace(reader.profile, embedding=None))

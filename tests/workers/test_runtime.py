@@ -15,6 +15,7 @@ import pytest
 
 from adapters.artifact import load_artifact, save_artifact
 from coldstart.catalog import Draft, Stage, Status
+from coldstart.encoders.precision import precision_of
 from coldstart.entities import Event, Item
 from coldstart.errors import Conflict, InvalidInput, NotFound
 from coldstart.index import VectorIndex
@@ -72,6 +73,8 @@ def test_a_new_tea_is_recommended_to_those_who_drink_tea(runtime: Runtime, shop:
     assert rows["sencha"].cold
     assert not rows["tea-0"].cold  # one of the two teas that this user has not met
     assert not set(runtime.adapter.seen("tea-user-0")) & set(rows)
+    assert precision_of(runtime.adapter.text_fingerprint) == "fp32"
+    assert precision_of(runtime.models.text.get().fingerprint) == "int8"  # and yet it is where it belongs
 
     assert runtime.recommender.similar("sencha", 3)[0].item_id.startswith("tea")
     by_sentence = runtime.recommender.recommend(Request(preferences="loose leaf tea for a quiet afternoon", limit=3))

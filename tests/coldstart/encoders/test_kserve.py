@@ -80,12 +80,12 @@ def image(server: Server, cache: Path) -> ImageEncoder:
 
 @pytest.fixture(scope="module")
 def local_text(cache: Path) -> TextEncoder:
-    return open_text_encoder(runtime="onnx", cache=cache)
+    return open_text_encoder(precision="fp32", cache=cache)
 
 
 @pytest.fixture(scope="module")
 def local_image(cache: Path) -> ImageEncoder:
-    return open_image_encoder(runtime="onnx", cache=cache)
+    return open_image_encoder(precision="fp32", cache=cache)
 
 
 def test_texts_have_the_vectors_that_they_have_here(text: TextEncoder, local_text: TextEncoder) -> None:
@@ -314,3 +314,11 @@ def test_a_feed_that_the_network_cannot_take_is_invalid(text: TextEncoder) -> No
     feed = {"input_ids": np.zeros((1, 4), dtype=np.int64)}
     with pytest.raises(InvalidInput, match="the encoder server says"):
         text._run(feed)
+
+
+def test_a_server_is_asked_for_fp32_unless_told_and_never_for_int8(
+    server: Server, cache: Path, local_text: TextEncoder
+) -> None:
+    assert open_text_encoder(cache=cache, server=server).fingerprint == local_text.fingerprint
+    with pytest.raises(InvalidInput, match="in int8 one would move the other's embedding"):
+        open_text_encoder(precision="int8", cache=cache, server=server)

@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ pytest.importorskip("torch", reason="the export needs coldstart-service[train]")
 pytest.importorskip("onnxruntime", reason="needs coldstart-service[train]")
 
 from coldstart.encoders import onnx, open_image_encoder, open_text_encoder
+from coldstart.encoders.export import export, exportable_image
 from coldstart.encoders.image import CnnEncoder
 from coldstart.encoders.onnx import OnnxImageEncoder, OnnxTextEncoder, export_path, exported
+from coldstart.encoders.precision import LEAST_COSINE, Precision, compatible, precision_of
 from coldstart.encoders.text import SentenceEncoder
 from coldstart.errors import InvalidInput, MissingExtra, Unavailable
 from tests.coldstart.encoders.toys import make_cnn_file, make_text_model
@@ -36,7 +39,10 @@ def cnn(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_folder_with_a_prompt_and_another_pooling(tmp_path: Path, cache: Path) -> None:
     folder = make_text_model(tmp_path, pooling="cls", prompt="query : ")
-    torch_encoder, onnx_encoder = SentenceEncoder(str(folder)), open_text_encoder(str(folder), cache=cache)
+    torch_encoder, onnx_encoder = (
+        SentenceEncoder(str(folder)),
+        open_text_encoder(str(folder), precision="fp32", cache=cache),
+    )
     assert isinstance(onnx_encoder, OnnxTextEncoder)
     assert onnx_encoder.fingerprint == torch_encoder.fingerprint
     np.testing.assert_allclose(onnx_encoder.encode(TEXTS), torch_encoder.encode(TEXTS), atol=1e-4)
@@ -146,16 +152,58 @@ def test_what_cannot_be_exported_runs_on_torch_and_says_so(
     blocked.touch()
     with caplog.at_level(logging.WARNING, logger="coldstart.encoders"):
         assert isinstance(open_image_encoder(cnn, cache=blocked / "cache"), CnnEncoder)
-    assert "runs on torch" in caplog.text
+    assert "does not run on ONNX Runtime in int8" in caplog.text and "in fp32" in caplog.text
     with pytest.raises(Unavailable, match="cache folder"):
         open_image_encoder(cnn, runtime="onnx", cache=blocked / "cache")
 
 
 def test_the_reason_comes_back_from_the_exporting_process(cache: Path) -> None:
     with pytest.raises(Unavailable, match="timm does not know it"):
-        open_image_encoder("timm:no_such_model", runtime="onnx", cache=cache)
+        open_image_encoder("timm:no_such_model", runtime="onnx", precision="fp32", cache=cache)
     with pytest.raises(InvalidInput, match="timm does not know it"):
-        open_image_encoder("timm:no_such_model", cache=cache)
+        open_image_encoder("timm:no_such_model", precision="fp32", cache=cache)
+
+
+def test_what_differs_too_much_is_refused_once_and_runs_in_fp32(
+    tmp_path: Path, cnn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = export_path("image", cnn, tmp_path, "int8")
+    monkeypatch.setitem(LEAST_COSINE, "int8", 1.1)
+    with pytest.raises(InvalidInput, match=r"int8 differ from torch's: mean cosine .*, which should be 1\.1 at least"):
+        export(exportable_image(cnn), "int8", path)
+    assert list(tmp_path.iterdir()) == [path.with_suffix(".refused")]
+    asked: list[str] = []
+    run = subprocess.run
+
+    def watched(arguments: list[str], **options: Any) -> Any:
+        asked.append(arguments[-2])
+        return run(arguments, **options)
+
+    monkeypatch.setattr("subprocess.run", watched)
+    with caplog.at_level(logging.WARNING, logger="coldstart.encoders"):
+        encoder = open_image_encoder(cnn, cache=tmp_path)
+    assert isinstance(encoder, OnnxImageEncoder) and precision_of(encoder.fingerprint) == "fp32"
+    assert "differ from torch's" in caplog.text
+    assert asked == ["fp32"]
+    with pytest.raises(Unavailable, match=r"differ from torch's.*delete .*\.refused"):
+        open_image_encoder(cnn, precision="int8", cache=tmp_path)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_an_export_in_fewer_bits_says_what_it_is(tmp_path: Path, cache: Path, precision: Precision) -> None:
+    folder = make_text_model(tmp_path, pooling="cls")
+    encoder = OnnxTextEncoder(exported("text", str(folder), cache, precision))
+    assert encoder.card["precision"] == precision and precision_of(encoder.fingerprint) == precision
+    assert LEAST_COSINE[precision] <= float(encoder.card["cosine_mean"]) <= 1.0001
+    assert float(encoder.card["cosine_min"]) <= float(encoder.card["cosine_mean"])
+    assert compatible(encoder.fingerprint, SentenceEncoder(str(folder)).fingerprint)
+
+
+def test_torch_does_not_compute_in_fewer_bits(cnn: str, cache: Path) -> None:
+    with pytest.raises(InvalidInput, match="torch does not compute in int8"):
+        open_image_encoder(cnn, runtime="torch", precision="int8", cache=cache)
+    with pytest.raises(InvalidInput, match="needs a folder"):
+        open_image_encoder(cnn, precision="int8")
 
 
 def test_without_a_cache_torch_runs(cnn: str) -> None:

@@ -32,11 +32,12 @@ def users(tmp_path: Path) -> Iterator[Fragile]:
     store.close()
 
 
-def test_an_embedding_of_another_encoder_is_left_out(users: Fragile) -> None:
+def test_an_embedding_of_another_model_is_left_out_and_of_another_precision_is_not(users: Fragile) -> None:
     users.put("ann", TEA)
     same = Readers(users, encoder="words-1").reader_of("ann").profile
+    fewer_bits = Readers(users, encoder="words-1+int8.1").reader_of("ann").profile
     other = Readers(users, encoder="words-2").reader_of("ann").profile
-    assert same.embedding is not None and other.embedding is None
+    assert same.embedding is not None and fewer_bits.embedding is not None and other.embedding is None
     assert (other.preferences, other.liked) == ("tea", ("assam",))
 
 
