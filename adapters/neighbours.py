@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coldstart.vectors import Matrix, Rows
+from coldstart.vectors import Matrix, Rows, largest
 
 _BATCH = 1024
 _HUB_SIZE = 10
@@ -65,7 +65,7 @@ def nearest(
         mixed = gate[part, :1] * by_text + gate[part, 1:] * by_image
         if own_rows is not None:
             mixed[own_rows[part, None] == anchors.rows[None, :]] = -np.inf
-        best = np.argpartition(-mixed, k - 1, axis=1)[:, :k]
+        best = largest(mixed, k)
         places[part] = best
         similarity[part] = np.stack(
             [np.take_along_axis(by_text, best, axis=1), np.take_along_axis(by_image, best, axis=1)], axis=-1
