@@ -83,5 +83,5 @@ def _mean_of_nearest(vectors: Matrix) -> Matrix:
         cosines = vectors[start : start + _BATCH] @ vectors.T
         own = np.arange(len(cosines))
         cosines[own, start + own] = -1.0
-        means[start : start + _BATCH] = np.partition(cosines, -n, axis=1)[:, -n:].mean(axis=1)
+        means[start : start + _BATCH] = np.take_along_axis(cosines, largest(cosines, n), axis=1).mean(axis=1)
     return means
