@@ -30,7 +30,6 @@ _TEXT_DIM = 384
 class Final:
     """CPU-seconds of a training, and its score on the test part."""
 
-    name: str
     seconds: float
     score: float
 
@@ -44,7 +43,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 def train_als(task: Ranking, config: ALSConfig, *, seed: int) -> Final:
     """ALS alone."""
     (users, items, _), seconds = timed(lambda: fit_als(task.train, task.validation, config, seed=seed))
-    return Final(f"tuned ALS, {config.d} factors", seconds, task.recall(users, items))
+    return Final(seconds, task.recall(users, items))
 
 
 def train_lightgcn(task: Ranking, config: LightGCNConfig, *, seed: int) -> tuple[Final, FrozenBackbone]:
@@ -55,7 +54,7 @@ def train_lightgcn(task: Ranking, config: LightGCNConfig, *, seed: int) -> tuple
             config=config, seed=seed,
         )
     )  # fmt: skip
-    return Final(f"LightGCN, {config.d} factors", seconds, task.recall(made.user_vectors, made.item_vectors)), made
+    return Final(seconds, task.recall(made.user_vectors, made.item_vectors)), made
 
 
 def train_als_for_hits(task: LeaveOneOut, config: ALSConfig, *, seed: int) -> Final:
@@ -63,13 +62,13 @@ def train_als_for_hits(task: LeaveOneOut, config: ALSConfig, *, seed: int) -> Fi
     train, validation = (part.matrix(*task.shape) for part in (task.train, task.validation))
     (users, items, _), seconds = timed(lambda: fit_als(train, validation, config, seed=seed))
     score = task.hit_rate(lambda user_rows, item_rows: np.einsum("nd,nd->n", users[user_rows], items[item_rows]))
-    return Final(f"tuned ALS, {config.d} factors", seconds, score)
+    return Final(seconds, score)
 
 
 def train_neumf(task: LeaveOneOut, config: NeuMFConfig, *, seed: int) -> Final:
     """NeuMF and its start."""
     made, seconds = timed(lambda: fit_neumf(task.train, task.validation, task.shape, config, seed=seed))
-    return Final(f"NeuMF, {config.d} factors", seconds, task.hit_rate(ranker(made).score))
+    return Final(seconds, task.hit_rate(ranker(made).score))
 
 
 def adapter_seconds(task: Ranking, backbone: FrozenBackbone, *, quick: bool) -> float:

@@ -27,9 +27,8 @@ def fit_als(
 ) -> tuple[Matrix, Matrix, ALSConfig]:
     """Factors [users, d], [items, d] and the config with the weights that were used.
 
-    Missing weights are climbed to a local best on the validation clicks, from weights scaled to the data: alpha so that
-    clicks weigh .15 of all other pairs, the regularisation .06 of alpha times the clicks of an item. The best pairs lie
-    along a ridge of nearly constant regularisation / alpha, hence the steps that move both.
+    Missing weights are climbed to a local best on the validation clicks, from those scaled to the data. The best pairs
+    lie along a ridge of nearly constant regularisation / alpha, hence the steps that move both.
 
     Parameters
     ----------
@@ -40,15 +39,12 @@ def fit_als(
     def factors(alpha: float, regularisation: float) -> Sides:
         return als_factors(clicks, config.d, alpha, regularisation, config.iterations, seed)
 
-    n_users, n_items = clicks.shape
-    alpha = 0.15 * n_users * n_items / clicks.nnz if config.alpha is None else config.alpha
-    regularisation = 0.06 * alpha * clicks.nnz / n_items if config.regularisation is None else config.regularisation
+    here = scaled_weights(clicks, config)
     moves = [] if config.regularisation is not None else [(0, -1), (0, 1)]
     moves += [] if config.alpha is not None else [(1, 0), (-1, 0)]
     moves += [(1, 1), (-1, -1)] if len(moves) == 4 else []
-    here = alpha, regularisation
     if validation is None or not moves:
-        return *factors(*here), replace(config, alpha=alpha, regularisation=regularisation)
+        return *factors(*here), replace(config, alpha=here[0], regularisation=here[1])
 
     def judged(alpha: float, regularisation: float) -> tuple[float, Sides]:
         sides = factors(alpha, regularisation)
@@ -58,6 +54,18 @@ def fit_als(
     with console.status("ALS: choosing its weights") if console.is_terminal else nullcontext():
         (alpha, regularisation), sides = _climb(judged, here, moves)
     return *sides, replace(config, alpha=alpha, regularisation=regularisation)
+
+
+def scaled_weights(clicks: csr_matrix, config: ALSConfig) -> Point:
+    """The config's weights, where one is missing scaled to the data: good to a few percent, and at no cost.
+
+    Alpha is so large that clicks weigh .15 of all other pairs, the regularisation .06 of alpha times the clicks of an
+    item.
+    """
+    n_users, n_items = clicks.shape
+    alpha = 0.15 * n_users * n_items / clicks.nnz if config.alpha is None else config.alpha
+    regularisation = 0.06 * alpha * clicks.nnz / n_items if config.regularisation is None else config.regularisation
+    return alpha, regularisation
 
 
 def _climb(
