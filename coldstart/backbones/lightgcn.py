@@ -70,10 +70,10 @@ def _on_device(adjacency: csr_matrix, device: torch.device) -> csr_matrix | Tens
 
 def as_tensor(adjacency: csr_matrix) -> Tensor:
     """The same matrix as torch has it: by coordinates, of which no warning says that they are a beta."""
-    coo = adjacency.tocoo()
-    indices = torch.from_numpy(np.stack([coo.row, coo.col]).astype(np.int64))
+    pairs = adjacency.tocoo()
+    indices = torch.from_numpy(np.stack([pairs.row, pairs.col]).astype(np.int64))
     return torch.sparse_coo_tensor(
-        indices, torch.from_numpy(coo.data), coo.shape, is_coalesced=True, check_invariants=True
+        indices, torch.from_numpy(pairs.data), pairs.shape, is_coalesced=True, check_invariants=True
     )
 
 
