@@ -13,7 +13,7 @@ from adapters.config import AdapterConfig
 from adapters.content import Centering, Contents
 from adapters.forward import softmax
 from coldstart.backbones import FrozenBackbone
-from coldstart.vectors import Mask, Matrix, Rows, normalise
+from coldstart.vectors import Mask, Matrix, Rows, largest, normalise
 
 _BATCH = 1024
 
@@ -106,7 +106,7 @@ def neighbours(known: Known, content: Matrix, *, k: int = 30, temperature: float
     for start in range(0, len(cold), _BATCH):
         rows = cold[start : start + _BATCH]
         cosines = content[rows] @ content[warm].T
-        nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+        nearest = largest(cosines, k)
         logits = np.take_along_axis(cosines, nearest, axis=1) / temperature
         weights = softmax(logits, np.ones_like(logits, dtype=np.bool_))
         items[rows] = np.einsum("bk,bkd->bd", weights, known.items[warm[nearest]])

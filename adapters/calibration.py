@@ -52,8 +52,7 @@ def calibrate_prior(adapter: Adapter, judge: Judge) -> Adapter:
 
 def cold_score(adapter: Adapter, judge: Judge) -> float:
     """NDCG@20 over the validation's cold items."""
-    validation = judge.validation
-    return judge.cold(adapter, adapter.cold_vectors(adapter.blocks(validation.contents)))
+    return judge.cold(adapter, adapter.cold_vectors(adapter.blocks(judge.cold_items)))
 
 
 def calibrate_scales(adapter: Adapter, judge: Judge, *, held: Collection[str] = ()) -> Adapter:
@@ -62,7 +61,7 @@ def calibrate_scales(adapter: Adapter, judge: Judge, *, held: Collection[str] = 
     The warm side starts from the backbone's own list. Without held-out warm clicks it keeps the scalars it has, as it
     does those whose names are ``held``.
     """
-    cold = adapter.blocks(judge.validation.contents)
+    cold = adapter.blocks(judge.cold_items)
     adapter.user_vectors(judge.cold_users)  # from here on every setting shares what these are made of
 
     def cold_list(changed: Adapter) -> float:
@@ -75,7 +74,7 @@ def calibrate_scales(adapter: Adapter, judge: Judge, *, held: Collection[str] = 
     if not judge.has_warm:
         return adapter
     rows = np.arange(len(adapter.backbone.items))
-    warm = adapter.blocks(adapter.contents, rows)
+    warm = adapter.own_blocks
 
     def warm_list(changed: Adapter) -> float:
         return judge.warm(changed, changed.warm_vectors(rows, warm))

@@ -8,10 +8,10 @@ from adapters.config import AdapterConfig
 from adapters.content import Centering, Contents
 from adapters.forward import Parameters, gates
 from adapters.neighbours import Anchors
-from adapters.space import Adapter, Scales, Statistics, fuse, spread
+from adapters.space import UNTRAINED, Adapter, Scales, Statistics, fuse, spread, warm_rows
 from coldstart.backbones import FrozenBackbone
 from coldstart.errors import InvalidInput
-from coldstart.vectors import Mask, Matrix, Rows, Vector
+from coldstart.vectors import Matrix, Rows, Vector
 
 _NONE = np.empty(0, np.int64)
 
@@ -66,7 +66,7 @@ def fit(
             subject="adapter",
             remedy="Encode the backbone's items, in its order",
         )
-    warm = _warm_rows(contents, hidden)
+    warm = warm_rows(contents, hidden)
     if len(warm) < 2:
         held = f", the {len(hidden)} aside that tune the adapter" if len(hidden) else ""
         raise InvalidInput(
@@ -87,7 +87,7 @@ def fit(
 
 def refit(adapter: Adapter, parameters: Parameters) -> Adapter:
     """The same adapter with other parameters, and what depends on them measured again."""
-    return _measured(replace(adapter, parameters=parameters))
+    return _measured(adapter.changed(UNTRAINED, parameters=parameters))
 
 
 def reveal(adapter: Adapter) -> Adapter:
@@ -95,15 +95,10 @@ def reveal(adapter: Adapter) -> Adapter:
 
     Means and principal axes stay: the trained projections are about them.
     """
-    warm = _warm_rows(adapter.contents, _NONE)
+    warm = warm_rows(adapter.contents, _NONE)
     anchors = _anchors(adapter.backbone, adapter.contents, adapter.centering, adapter.config, warm)
-    return _measured(replace(adapter, anchors=anchors, hidden=_NONE))
-
-
-def _warm_rows(contents: Contents, hidden: Rows) -> Rows:
-    usable: Mask = np.asarray(contents.present.any(axis=1))
-    usable[hidden] = False
-    return np.flatnonzero(usable)
+    kept = [name for name in UNTRAINED if name != "warm_items"]
+    return _measured(adapter.changed(kept, anchors=anchors, hidden=_NONE))
 
 
 def _popularity(backbone: FrozenBackbone) -> Vector:
@@ -128,8 +123,8 @@ def _nothing(backbone: FrozenBackbone) -> Statistics:
 def _measured(adapter: Adapter) -> Adapter:
     """The adapter with its statistics measured under its parameters."""
     backbone, contents, config = adapter.backbone, adapter.contents, adapter.config
-    warm = _warm_rows(contents, adapter.hidden)
-    text, image, present = adapter.centering.apply(contents)
+    warm = warm_rows(contents, adapter.hidden)
+    text, image, present = adapter.centred
     fused = fuse(text, image, gates(adapter.parameters, text, image, present))
     whitening = _whitening(fused[warm], dim=config.content_dim, ridge=config.ridge)
     content = fused @ whitening
@@ -141,9 +136,9 @@ def _measured(adapter: Adapter) -> Adapter:
     partial = Statistics(
         whitening, users, adapter.statistics.items, profiles, _moment(content[warm]), np.ones(2, np.float32), strength
     )
-    v_hat = replace(adapter, statistics=partial).blocks(contents.take(warm), warm).collaborative
+    v_hat = adapter.changed(UNTRAINED, statistics=partial).blocks(adapter.warm_items).collaborative
     spreads = np.array([spread(v_hat, users).mean(), spread(content[warm], profiles).mean()], np.float32)
-    return replace(adapter, statistics=replace(partial, items=_moment(v_hat), mean_spread=spreads))
+    return adapter.changed(UNTRAINED, statistics=replace(partial, items=_moment(v_hat), mean_spread=spreads))
 
 
 def _moment(vectors: Matrix) -> Matrix:

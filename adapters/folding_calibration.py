@@ -33,7 +33,7 @@ def calibrate_folding(adapter: Adapter, truth: csr_matrix, *, seed: int) -> Adap
         return adapter
     users = np.sort(np.random.default_rng(seed).permutation(able)[:_USERS])
     rows = np.arange(len(adapter.backbone.items))
-    items = adapter.warm_vectors(rows, adapter.blocks(adapter.contents, rows))
+    items = adapter.warm_vectors(rows, adapter.own_blocks)
     seen, wanted = clicks[users], truth[users]
     histories = [draw_histories(seen, k, seed=seed) for k in (*CLICKS, None)]
 

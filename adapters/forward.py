@@ -43,7 +43,7 @@ def neighbour_mean(p: Parameters, gate: Array, similarity: Array, vectors: Array
     xp = array_namespace(gate)
     mixed = xp.sum(similarity * gate[:, None, :], axis=-1) / temperature
     weights = softmax(mixed, xp.ones_like(mixed, dtype=xp.bool))
-    return xp.sum(weights[:, :, None] * vectors, axis=1)
+    return (weights[:, None, :] @ vectors)[:, 0, :]
 
 
 def residual(p: Parameters, text: Array, image: Array, gate: Array, neighbours: Array) -> Array:

@@ -34,11 +34,11 @@ def calibrate_half(adapter: Adapter, judge: Judge, *, seed: int) -> Adapter:
     cohorts = [cohort for cohort in cohorts if len(cohort) >= FEWEST]
     if not cohorts:
         return adapter
-    blocks, lengths = adapter.blocks(validation.contents), Lengths.of(adapter)
+    blocks, lengths = adapter.blocks(judge.cold_items), Lengths.of(adapter)
     users = adapter.user_vectors(np.arange(len(adapter.backbone.users)))
     warm = judge.beside_warm
     rows = np.arange(len(adapter.backbone.items))
-    warm_items = None if warm is None else adapter.warm_vectors(rows, adapter.blocks(adapter.contents, rows))
+    warm_items = None if warm is None else adapter.warm_vectors(rows, adapter.own_blocks)
     samples = [_sample(cohort.users(warm), seed=seed) for cohort in cohorts]
     if not all(len(sample) for sample in samples):
         return adapter

@@ -9,7 +9,6 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from adapters import forward, losses
-from adapters.neighbours import nearest
 from adapters.space import Adapter
 from coldstart.errors import InvalidInput
 from coldstart.vectors import Mask, Matrix, Rows
@@ -38,7 +37,7 @@ class Lesson:
     def __init__(self, adapter: Adapter, *, seed: int) -> None:
         self.adapter, self.config = adapter, adapter.config
         self.rng = np.random.default_rng(seed)
-        backbone, own_rows = adapter.backbone, np.arange(len(adapter.backbone.items))
+        backbone, blocks = adapter.backbone, adapter.own_blocks
         self.by_item: csr_matrix = backbone.clicks.T.tocsr()
         usable = adapter.contents.present.any(axis=1) & (np.diff(self.by_item.indptr) > 0)
         usable[adapter.hidden] = False
@@ -49,12 +48,9 @@ class Lesson:
                 subject="adapter",
                 remedy="Import the backbone with its interactions",
             )
-        self.text, self.image, self.present = adapter.centering.apply(adapter.contents)
-        blocks = adapter.blocks(adapter.contents, own_rows)
-        places, self.similarity = nearest(
-            adapter.anchors, self.text, self.image, blocks.gate, k=self.config.neighbours, own_rows=own_rows
-        )
-        self.neighbours = adapter.anchors.rows[places]
+        self.text, self.image, self.present = adapter.centred
+        _, neighbours, similarity = zip(*map(adapter.near, adapter.own_items.parts), strict=True)
+        self.neighbours, self.similarity = np.concatenate(neighbours), np.concatenate(similarity)
         self.factor = adapter.cold_factor(blocks)
         vectors = adapter.cold_vectors(blocks)
         self.content = vectors[:, backbone.dim :]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coldstart.vectors import Matrix, Rows
+from coldstart.vectors import Matrix, Rows, largest
 
 _BATCH = 1024
 _HUB_SIZE = 10
@@ -65,7 +65,7 @@ def nearest(
         mixed = gate[part, :1] * by_text + gate[part, 1:] * by_image
         if own_rows is not None:
             mixed[own_rows[part, None] == anchors.rows[None, :]] = -np.inf
-        best = np.argpartition(-mixed, k - 1, axis=1)[:, :k]
+        best = largest(mixed, k)
         places[part] = best
         similarity[part] = np.stack(
             [np.take_along_axis(by_text, best, axis=1), np.take_along_axis(by_image, best, axis=1)], axis=-1
@@ -83,5 +83,5 @@ def _mean_of_nearest(vectors: Matrix) -> Matrix:
         cosines = vectors[start : start + _BATCH] @ vectors.T
         own = np.arange(len(cosines))
         cosines[own, start + own] = -1.0
-        means[start : start + _BATCH] = np.partition(cosines, -n, axis=1)[:, -n:].mean(axis=1)
+        means[start : start + _BATCH] = np.take_along_axis(cosines, largest(cosines, n), axis=1).mean(axis=1)
     return means

@@ -123,14 +123,14 @@ def calibrate_ranking(adapter: Adapter, judge: Judge) -> Adapter:
     contents, users = validation.contents, judge.cold_users
     borrowed = item_embeddings(adapter, ranker, contents, np.full(len(contents), -1))
     cold = Perceptron(ranker, ranker.users, borrowed, np.ones(len(contents), np.bool_)).retrieve(
-        users, adapter.user_vectors(users), adapter.cold_vectors(adapter.blocks(contents))
+        users, adapter.user_vectors(users), adapter.cold_vectors(adapter.blocks(judge.cold_items))
     )
     adapter = adapter.with_scales(cold_ranker=_say(cold, validation.cold_truth[users], "cold"))
     if not judge.has_warm:
         return adapter
     users, rows = judge.warm_users, np.arange(len(adapter.backbone.items))
     warm = Perceptron(ranker, ranker.users, ranker.items, np.zeros(len(rows), np.bool_)).retrieve(
-        users, adapter.user_vectors(users), adapter.warm_vectors(rows, adapter.blocks(adapter.contents, rows)),
+        users, adapter.user_vectors(users), adapter.warm_vectors(rows, adapter.own_blocks),
         seen=judge.seen[users], candidates=judge.warm_items,
     )  # fmt: skip
     return adapter.with_scales(warm_ranker=_say(warm, judge.warm_truth[users], "warm"))

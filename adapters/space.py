@@ -6,9 +6,10 @@ with W = E (L + lambda)^-1/2 from the eigenvectors E and values L of the warm it
 B_u = sum of y over the user's items, ``B_u . y`` equals the ridge regression's ``x' (F'F + lambda I)^-1 sum f``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,17 @@ from adapters.config import AdapterConfig
 from adapters.content import Centering, Contents
 from adapters.folding import PENALTY, Folding, Folds
 from adapters.forward import Parameters, adapt, gates, neighbour_mean
-from adapters.neighbours import Anchors, nearest
+from adapters.neighbours import Anchors
+from adapters.studied import Part, Studied, in_parts
 from coldstart.backbones import FrozenBackbone
 from coldstart.backbones.reranking import RankWeights
 from coldstart.users.folding import known_users, mean_direction, ridge, unclicked, worth
 from coldstart.vectors import Mask, Matrix, Rows, Vector
 
-_BATCH = 4096
-_UNSCALED: tuple[str, ...] = ("modalities", "priors", "warm_content")
-"""What an adapter works out once, and none of its scalars takes part in."""
+UNTRAINED = ("modalities", "centred", "own_items", "warm_items", "priors")
+"""What an adapter works out once, and neither its parameters nor its scalars take part in."""
+_UNSCALED = (*UNTRAINED, "warm_content", "own_blocks")
+"""The same, of its scalars alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,13 @@ def safe_divide(vectors: Matrix, by: NDArray[np.float32]) -> Matrix:
     return np.asarray(vectors * np.where(by > 0, 1.0 / np.where(by > 0, by, 1.0), 0.0)[:, None], dtype=np.float32)
 
 
+def warm_rows(contents: Contents, hidden: Rows) -> Rows:
+    """Rows [any] of the items that have contents and are not hidden."""
+    usable: Mask = np.asarray(contents.present.any(axis=1))
+    usable[hidden] = False
+    return np.flatnonzero(usable)
+
+
 @dataclass(frozen=True)
 class Adapter:
     """A frozen backbone, the contents of its items, and the few numbers that join them.
@@ -147,29 +157,51 @@ class Adapter:
 
     def with_scales(self, **changes: float) -> "Adapter":
         """The same adapter with other scalars; what does not depend on them and is known is not worked out again."""
-        changed = replace(self, scales=replace(self.scales, **changes))
-        changed.__dict__.update({name: self.__dict__[name] for name in _UNSCALED if name in self.__dict__})
+        return self.changed(_UNSCALED, scales=replace(self.scales, **changes))
+
+    def changed(self, kept: Collection[str], **changes: Any) -> "Adapter":
+        """The same adapter with other fields; of what was worked out, those by these names are kept."""
+        changed = replace(self, **changes)
+        changed.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})
         return changed
 
-    def blocks(self, contents: Contents, own_rows: Rows | None = None) -> Blocks:
+    def blocks(self, contents: Contents | Studied, own_rows: Rows | None = None) -> Blocks:
         """Adapt n items; ``own_rows`` [n] are their backbone rows (-1: none), which are kept from being neighbours."""
-        parts = [
-            self._blocks(contents.take(rows), None if own_rows is None else own_rows[rows])
-            for rows in np.array_split(np.arange(len(contents)), max(1, -(-len(contents) // _BATCH)))
-        ]
+        given = contents.parts if isinstance(contents, Studied) else in_parts(contents, own_rows)
+        parts = [self._blocks(part) for part in given]
         return Blocks(
             *(np.concatenate([getattr(part, name) for part in parts]) for name in Blocks.__dataclass_fields__)
         )
+
+    @cached_property
+    def own_blocks(self) -> Blocks:
+        """Those of the backbone's items, none of which is its own neighbour."""
+        return self.blocks(self.own_items)
+
+    @cached_property
+    def own_items(self) -> Studied:
+        """The backbone's items."""
+        return Studied(self.contents, np.arange(len(self.contents)))
+
+    @cached_property
+    def warm_items(self) -> Studied:
+        """The backbone's items that have contents and are not hidden."""
+        rows = warm_rows(self.contents, self.hidden)
+        return Studied(self.contents.take(rows), rows)
+
+    @cached_property
+    def centred(self) -> tuple[Matrix, Matrix, Mask]:
+        """t, x of the backbone's items and which of them can be read, as `Centering.apply` has them."""
+        return self.centering.apply(self.contents)
 
     @cached_property
     def modalities(self) -> Mask:
         """Which modalities any warm item has [2]: nothing was learned about the others, so they are masked out."""
         return np.asarray(self.contents.present.any(axis=0))
 
-    def _blocks(self, contents: Contents, own_rows: Rows | None) -> Blocks:
-        contents = replace(contents, present=contents.present & self.modalities)
-        text, image, present = self.centering.apply(contents)
-        _, rows, similarity = self._near(text, image, present, own_rows)
+    def _blocks(self, part: Part) -> Blocks:
+        text, image, present = part.read(self.centering, self.modalities)
+        _, rows, similarity = self.near(part)
         vectors = self.backbone.item_vectors[rows]
         v_hat, gate = adapt(
             self.parameters, text, image, present, similarity, vectors, temperature=self.config.temperature
@@ -182,32 +214,31 @@ class Adapter:
             np.clip(strength, -2.5, 2.5).astype(np.float32),
         )  # fmt: skip
 
-    def borrow(self, table: Matrix, contents: Contents, own_rows: Rows | None = None) -> Matrix:
+    def borrow(self, table: Matrix, contents: Contents) -> Matrix:
         """Rows for n items in another frozen table of the backbone's items [items, m], such as a tower's, [n, m].
 
         The neighbour branch alone: the rows of an item's neighbours, averaged by the weights that their vectors have
         in v_hat.
         """
-        parts = []
-        for part in np.array_split(np.arange(len(contents)), max(1, -(-len(contents) // _BATCH))):
-            present = contents.present[part] & self.modalities
-            text, image, present = self.centering.apply(replace(contents.take(part), present=present))
-            own = None if own_rows is None else own_rows[part]
-            gate, rows, similarity = self._near(text, image, present, own)
+        borrowed = []
+        for part in in_parts(contents):
+            *_, present = part.read(self.centering, self.modalities)
+            gate, rows, similarity = self.near(part)
             mean = neighbour_mean(self.parameters, gate, similarity, table[rows], self.config.temperature)
-            parts.append(mean * present.any(axis=1, keepdims=True))
-        return np.asarray(np.concatenate(parts), dtype=np.float32)
+            borrowed.append(mean * present.any(axis=1, keepdims=True))
+        return np.asarray(np.concatenate(borrowed), dtype=np.float32)
 
-    def _near(self, text: Matrix, image: Matrix, present: Mask, own_rows: Rows | None) -> tuple[Matrix, Rows, Matrix]:
+    def near(self, part: Part) -> tuple[Matrix, Rows, Matrix]:
         """Gates [n, 2], backbone rows [n, k] of the neighbours, and their corrected cosines [n, k, 2]."""
+        text, image, present = part.read(self.centering, self.modalities)
         gate = np.asarray(gates(self.parameters, text, image, present), dtype=np.float32)
-        places, similarity = nearest(self.anchors, text, image, gate, k=self.config.neighbours, own_rows=own_rows)
+        places, similarity = part.near(self.anchors, text, image, gate, k=self.config.neighbours)
         return gate, self.anchors.rows[places], similarity
 
     @cached_property
     def warm_content(self) -> Matrix:
         """y of the backbone's items [items, p], zeros for hidden ones."""
-        text, image, present = self.centering.apply(self.contents)
+        text, image, present = self.centred
         gate = gates(self.parameters, text, image, present)
         content = fuse(text, image, gate) @ self.statistics.whitening
         content[self.hidden] = 0.0

@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix, hstack
 from adapters.cohort import Warm
 from adapters.content import Contents
 from adapters.space import Adapter
+from adapters.studied import Studied
 from coldstart.backbones import FrozenBackbone
 from coldstart.dataset import Dataset
 from coldstart.evaluation.metrics import rank, recall_ndcg
@@ -98,7 +99,7 @@ class Judge:
     """Scores settings of an adapter on a validation part, always over the same sample of users."""
 
     def __init__(self, validation: Validation, backbone: FrozenBackbone, *, seed: int) -> None:
-        self.validation = validation
+        self.validation, self.cold_items = validation, Studied(validation.contents)
         rng = np.random.default_rng(seed)
         cold = np.flatnonzero(np.diff(validation.cold_truth.indptr))
         self.cold_users = np.sort(rng.permutation(cold)[:_USERS])

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ train = typer.Typer(help="Train a backbone on clicks, or an adapter on a frozen 
 Data = Annotated[Path, typer.Argument(help="Folder with items.* and interactions.*")]
 SplitName = Annotated[str | None, typer.Option("--split", help="Train on this split's train part alone")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random")]
+Device = Literal["auto", "cpu", "cuda"]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON line")]
 
 
@@ -32,24 +33,34 @@ def backbone(
     split: SplitName = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default DATA_DIR/artifacts/backbone")] = None,
     seed: Seed = 0,
+    device: Annotated[Device, typer.Option(help="Where gradients are taken; auto: a GPU where there is one")] = "auto",
     as_json: Json = False,
 ) -> None:
-    """Train a collaborative backbone and freeze it; what is not given is the kind's default or chosen on validation."""
+    """Train a collaborative backbone and freeze it; what is not given is the kind's default or chosen on validation.
+
+    Under torchrun several processes or GPUs train one lightgcn or neumf:
+    torchrun --nproc-per-node 2 --no-python coldstart train backbone DATA
+    """
     from api.cli.offline import console, print_backbone
+    from coldstart.backbones.distributed import joined
     from coldstart.backbones.training import train_backbone
     from coldstart.dataset import read_dataset
+    from coldstart.encoders import inference
     from coldstart.splits import read_split
 
     dataset = read_dataset(data)
     chosen = None if split is None else read_split(dataset, split)
-    trained = train_backbone(
-        kind, dataset.users, dataset.items.ids, dataset.interactions if chosen is None else chosen.train,
-        chosen.warm_val if chosen is not None and len(chosen.warm_val) else None,
-        config=config_of_kind, seed=seed, progress=console.is_terminal,
-    )  # fmt: skip
-    folder = out or settings.backbone_dir
-    trained.save(folder)
-    print_backbone(trained, folder, as_json=as_json)
+    where = inference.device().type if device == "auto" else device
+    with joined(where) as processes:
+        trained = train_backbone(
+            kind, dataset.users, dataset.items.ids, dataset.interactions if chosen is None else chosen.train,
+            chosen.warm_val if chosen is not None and len(chosen.warm_val) else None,
+            config=config_of_kind, seed=seed, device=where, progress=console.is_terminal,
+        )  # fmt: skip
+    if processes.leads:
+        folder = out or settings.backbone_dir
+        trained.save(folder)
+        print_backbone(trained, folder, as_json=as_json)
 
 
 @train.command()

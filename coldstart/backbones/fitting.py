@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from coldstart.backbones.distributed import group
 from coldstart.backbones.progress import open_console
 from coldstart.errors import ColdstartError
 
@@ -30,11 +32,14 @@ def fit(
     score: Callable[[], float] | None,
     schedule: Schedule,
     *,
+    watch: Callable[[int], None] | None = None,
     label: str,
     steps: int,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Train with Adam and leave the module at its best epoch, which may be its start.
+
+    Processes that have joined a group (`coldstart.backbones.distributed`) train one model together.
 
     Parameters
     ----------
@@ -44,6 +49,8 @@ def fit(
         Yields the loss of each of an epoch's ``steps`` batches.
     score : callable, optional
         Validation score, larger is better; without it training runs for all epochs.
+    watch : callable, optional
+        Told the number of epochs that are done: 0 at the start, and after each.
     label : str
         Names the backbone in the progress bar and in errors.
     progress : bool
@@ -59,27 +66,34 @@ def fit(
     ColdstartError
         Where the loss is NaN or infinite, or after an epoch the weights are that or next to it.
     """
+    processes, device = group(), next(module.parameters()).device
+    processes.align(module)
     optimiser = torch.optim.Adam(module.parameters(), lr=schedule.learning_rate)
-    scores = [score()] if score else []
-    best = copy.deepcopy(module.state_dict()) if score else {}
     done = 0
+    if watch:
+        watch(done)
+    scores = [processes.agree(score, device)] if score else []
+    best = copy.deepcopy(module.state_dict()) if score else {}
     console = open_console(progress)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(console=console, transient=True, disable=not (console.is_terminal and processes.leads)) as bar:
         task = bar.add_task(label, total=schedule.epochs * steps)
         while done < schedule.epochs and not _stale(scores, schedule.patience):
-            for step, loss in enumerate(epoch()):
+            for step, loss in enumerate(_forward(epoch(), device)):
                 if not torch.isfinite(loss):
                     raise _diverged(label, f"the loss is {loss.item()} at epoch {done + 1}, step {step + 1}")
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
+                processes.average(module)
                 optimiser.step()
                 bar.advance(task)
             done += 1
             if not (largest := _largest(module)) < _LARGEST:
                 what = f"the largest weight is {largest:g} after epoch {done}, step {step + 1}"
                 raise _diverged(label, f"{what}, where the loss is {loss.item():g}")
+            if watch:
+                watch(done)
             if score:
-                scores.append(score())
+                scores.append(processes.agree(score, device))
                 bar.update(task, description=f"{label}: {scores[-1]:.4f}")
                 if scores[-1] > max(scores[:-1]):
                     best = copy.deepcopy(module.state_dict())
@@ -87,6 +101,16 @@ def fit(
         module.load_state_dict(best)
     best_epoch = scores.index(max(scores)) if score else done
     return {"epochs": done, "best_epoch": best_epoch, "scores": scores}
+
+
+def _forward(losses: Iterator[Tensor], device: torch.device) -> Iterator[Tensor]:
+    """The losses, worked out in half precision on a GPU; what is done with them is outside of it, as gradients must."""
+    while True:
+        with torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext():
+            loss = next(losses, None)
+        if loss is None:
+            return
+        yield loss
 
 
 def _largest(module: nn.Module) -> float:

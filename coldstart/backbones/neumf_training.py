@@ -13,6 +13,7 @@ from coldstart.backbones import losses
 from coldstart.backbones.als_tuning import fit_als
 from coldstart.backbones.config import ALSConfig, NeuMFConfig
 from coldstart.backbones.context import Category, Context, Number, encode_events, fit_context, to_json
+from coldstart.backbones.distributed import group
 from coldstart.backbones.fitted import Fitted
 from coldstart.backbones.fitting import Schedule, fit
 from coldstart.backbones.neumf import NeuMF
@@ -32,11 +33,14 @@ def fit_neumf(
     config: NeuMFConfig,
     *,
     seed: int,
+    device: str = "cpu",
     progress: bool = False,
+    watch: Callable[[Fitted], None] | None = None,
 ) -> Fitted:
     """Train on the events of ``shape`` = (users, items), stopping early on held-out ones where there are any.
 
-    The score that stops training is HR@10 among 99 items not met, or minus the RMSE of ratings.
+    The score that stops training is HR@10 among 99 items not met, or minus the RMSE of ratings. ``watch`` is shown
+    what has been learned at the start and after each epoch.
     """
     generator = np.random.default_rng(seed)
     if config.feedback == "explicit":
@@ -51,19 +55,25 @@ def fit_neumf(
             numbers=sum(isinstance(c, Number) for c in context),
         )  # fmt: skip
     als = _start(model, events, held_out, shape, config, seed=seed, progress=progress)
+    model.to(device)
     sampler = Sampler(events.matrix(*shape))
     epoch = _rating_losses if config.feedback == "explicit" else _click_losses
     inputs = encode_events(context, events)
+
+    def fitted(record: dict[str, Any]) -> Fitted:
+        return _export(model, replace(config, als=als, epochs=record["best_epoch"]), record, context)
+
     record = fit(
         model,
         lambda: epoch(model, events, inputs, sampler, config, generator),
         None if held_out is None else _score(model, held_out, context, sampler, config, generator),
         Schedule(config.learning_rate, config.epochs, config.patience),
+        watch=None if watch is None else lambda epochs: watch(fitted({"best_epoch": epochs})),
         label="NeuMF",
         steps=-(-len(events) // config.batch),
         progress=progress,
     )
-    return _export(model, replace(config, als=als, epochs=record["best_epoch"]), record, context)
+    return fitted(record)
 
 
 def _ratings(events: Interactions, *, part: str = "training") -> NDArray[np.float32]:
@@ -113,16 +123,17 @@ def _click_losses(
     generator: np.random.Generator,
 ) -> Iterator[Tensor]:
     """Each click with ``negatives`` items that its user has not met, in the click's own context."""
+    processes = group()
     order = generator.permutation(len(events))
     for start in range(0, len(order), config.batch):
         part = order[start : start + config.batch]
         rows = np.tile(part, 1 + config.negatives)
         users = events.user_rows[rows]
         items = np.concatenate([events.item_rows[part], sampler.draw(users[len(part) :], generator)])
-        labels = torch.zeros(len(rows))
-        labels[: len(part)] = 1.0
+        labels = (np.arange(len(rows)) < len(part)).astype(np.float32)
         codes, numbers = _hide(inputs[0][rows], inputs[1][rows], config.context_dropout, generator)
-        yield losses.bce(_logits(model, users, items, codes, numbers), labels)
+        *own, truth = (processes.share(each) for each in (users, items, codes, numbers, labels))
+        yield losses.bce(_logits(model, *own), _tensor(model, truth)) * processes.weight(len(truth), len(rows))
 
 
 def _rating_losses(
@@ -133,13 +144,15 @@ def _rating_losses(
     config: NeuMFConfig,
     generator: np.random.Generator,
 ) -> Iterator[Tensor]:
-    ratings = torch.from_numpy(_ratings(events))
+    processes, ratings = group(), _ratings(events)
     order = generator.permutation(len(events))
     for start in range(0, len(order), config.batch):
         rows = order[start : start + config.batch]
         codes, numbers = _hide(inputs[0][rows], inputs[1][rows], config.context_dropout, generator)
-        predictions = _logits(model, events.user_rows[rows], events.item_rows[rows], codes, numbers)
-        yield losses.squared_error(predictions, ratings[torch.from_numpy(rows)])
+        batch = (events.user_rows[rows], events.item_rows[rows], codes, numbers, ratings[rows])
+        *own, truth = (processes.share(each) for each in batch)
+        loss = losses.squared_error(_logits(model, *own), _tensor(model, truth))
+        yield loss * processes.weight(len(truth), len(rows))
 
 
 def _hide(codes: Rows, numbers: Matrix, share: float, generator: np.random.Generator) -> Inputs:
@@ -149,8 +162,12 @@ def _hide(codes: Rows, numbers: Matrix, share: float, generator: np.random.Gener
 
 
 def _logits(model: NeuMF, users: Rows, items: Rows, codes: Rows, numbers: Matrix) -> Tensor:
-    logits: Tensor = model(*(torch.from_numpy(array) for array in (users, items, codes, numbers)))
+    logits: Tensor = model(*(_tensor(model, array) for array in (users, items, codes, numbers)))
     return logits
+
+
+def _tensor(model: NeuMF, array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(array).to(model.fusion.weight.device)
 
 
 def _score(
@@ -170,7 +187,7 @@ def _score(
         parts = [slice(start, start + _SCORE_BATCH) for start in range(0, len(rows), _SCORE_BATCH)]
         with torch.no_grad():
             return np.concatenate([
-                _logits(model, held_out.user_rows[rows[p]], items[p], codes[rows[p]], numbers[rows[p]]).numpy()
+                _logits(model, held_out.user_rows[rows[p]], items[p], codes[rows[p]], numbers[rows[p]]).cpu().numpy()
                 for p in parts
             ])  # fmt: skip
 
@@ -191,7 +208,7 @@ def _score(
 
 def _export(model: NeuMF, config: NeuMFConfig, record: dict[str, Any], context: Context) -> Fitted:
     """The GMF tower as vectors, its fusion weights folded into the users; the rest as extra tensors."""
-    state = {name: tensor.detach().numpy().copy() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.detach().cpu().numpy().copy() for name, tensor in model.state_dict().items()}
     fusion = state["fusion.weight"][0]
     extra = {
         "mlp.user": state["mlp_user.weight"],

@@ -29,6 +29,7 @@ def train_backbone(
     *,
     config: Config | None = None,
     seed: int = 0,
+    device: str = "cpu",
     progress: bool = False,
 ) -> FrozenBackbone:
     """Train on ``train``, choose on ``validation``, and keep the users and items that training has seen.
@@ -46,6 +47,8 @@ def train_backbone(
         Pairs of users or items that training has not seen are ignored.
     config : config of the kind, optional
         The kind's defaults where it is missing.
+    device : str
+        Where gradients are taken, as torch names it. ALS runs on the CPU, and is the same on every one.
     progress : bool
         Show a progress bar even where the error output is no terminal.
 
@@ -64,13 +67,13 @@ def train_backbone(
     held_out = None if validation is None else _within(validation, warm_users, warm_items)
     chosen = config or _defaults(kind)
     if held_out is not None and len(held_out):
-        fitted = _fit(kind, events, held_out, shape, chosen, seed=seed, progress=progress)
+        fitted = _fit(kind, events, held_out, shape, chosen, seed=seed, device=device, progress=progress)
     else:
         part, held_out = _hold_out(events, seed)
         if len(part) and len(held_out):
-            trial = _fit(kind, part, held_out, shape, chosen, seed=seed, progress=progress)
+            trial = _fit(kind, part, held_out, shape, chosen, seed=seed, device=device, progress=progress)
             chosen = trial.config
-        fitted = _fit(kind, events, None, shape, chosen, seed=seed, progress=progress)
+        fitted = _fit(kind, events, None, shape, chosen, seed=seed, device=device, progress=progress)
         if len(part) and len(held_out):
             fitted = replace(fitted, record={**fitted.record, "chosen_on_a_tenth_of_training": dict(trial.record)})
     return FrozenBackbone(
@@ -93,6 +96,7 @@ def _fit(
     config: Config,
     *,
     seed: int,
+    device: str,
     progress: bool,
 ) -> Fitted:
     clicks: csr_matrix = events.matrix(*shape)
@@ -104,11 +108,11 @@ def _fit(
         case "lightgcn", LightGCNConfig():
             from coldstart.backbones.lightgcn_training import fit_lightgcn
 
-            return fit_lightgcn(clicks, truth, config, seed=seed, progress=progress)
+            return fit_lightgcn(clicks, truth, config, seed=seed, device=device, progress=progress)
         case "neumf", NeuMFConfig():
             from coldstart.backbones.neumf_training import fit_neumf
 
-            return fit_neumf(events, held_out, shape, config, seed=seed, progress=progress)
+            return fit_neumf(events, held_out, shape, config, seed=seed, device=device, progress=progress)
         case _:
             raise InvalidInput(f"{type(config).__name__} does not configure this kind", subject=kind,
                                remedy=f"Give a {type(_defaults(kind)).__name__}")  # fmt: skip

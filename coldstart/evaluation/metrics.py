@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from coldstart.vectors import Mask, Matrix, Rows
+from coldstart.vectors import Mask, Matrix, Rows, largest
 
 Metric = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def rank(
         if seen is not None:
             part = seen[start:stop]
             scores[np.repeat(np.arange(stop - start), np.diff(part.indptr)), part.indices] = -np.inf
-        top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        top = largest(scores, k)
         top_scores = np.take_along_axis(scores, top, axis=1)
         order = np.argsort(-top_scores, axis=1, kind="stable")
         rows = np.take_along_axis(top, order, axis=1)

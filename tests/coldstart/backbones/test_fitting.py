@@ -75,3 +75,13 @@ def test_the_bar_shows_when_it_is_asked_for(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == ""
     fit(point, point.epoch, None, Schedule(0.1, 1, 1), label="a point", steps=10, progress=True)
     assert "a point" in capsys.readouterr().err
+
+
+def test_the_watcher_sees_the_start_and_every_epoch() -> None:
+    point, seen = Point(), list[tuple[int, float]]()
+    fit(
+        point, point.epoch, None, Schedule(0.1, 2, 1), label="point", steps=10,
+        watch=lambda epochs: seen.append((epochs, point.x.item())),
+    )  # fmt: skip
+    assert [epochs for epochs, _ in seen] == [0, 1, 2]
+    assert 0.0 == seen[0][1] < seen[1][1] < seen[2][1] == point.x.item()

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from coldstart.backbones import losses
 from coldstart.backbones.config import LightGCNConfig
-from coldstart.backbones.lightgcn import LightGCN, normalised_adjacency, unpropagate
+from coldstart.backbones.lightgcn import LightGCN, as_tensor, normalised_adjacency, propagated, unpropagate
 from coldstart.backbones.lightgcn_training import fit_lightgcn
 from coldstart.backbones.validation import ranking_score
 from coldstart.errors import ColdstartError
@@ -147,3 +147,37 @@ def test_a_training_that_diverges_stops_with_step_and_loss(
         else r"largest weight is \S+ after .* the loss is \d"
     )
     assert re.search(told, str(caught.value))
+
+
+def test_a_user_without_clicks_is_no_batch_of_its_own() -> None:
+    clicks = csr_matrix(np.vstack([CLICKS.toarray(), np.zeros((1, 4), np.float32)]))
+    config = LightGCNConfig(d=3, start="random", batch=1, epochs=1)
+    assert np.isfinite(fit_lightgcn(clicks, None, config, seed=0).user_vectors).all()
+
+
+def test_half_precision_learns_nearly_the_same() -> None:
+    users, items, train, validation = communities()
+    clicks, truth = (part.matrix(len(users), len(items)) for part in (train, validation))
+    config = LightGCNConfig(d=8, start="random", batch=16, learning_rate=0.03, epochs=3)
+    single = fit_lightgcn(clicks, truth, config, seed=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = fit_lightgcn(clicks, truth, config, seed=0)
+    assert not np.array_equal(half.item_vectors, single.item_vectors)
+    assert half.item_vectors.dtype == np.float32
+    np.testing.assert_allclose(half.item_vectors, single.item_vectors, atol=0.05)
+
+
+def test_torchs_propagation_is_scipys() -> None:
+    adjacency = normalised_adjacency(CLICKS)
+    x = torch.from_numpy(start())
+    torch.testing.assert_close(propagated(x, as_tensor(adjacency), 2), propagated(x, adjacency, 2))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("loss", ["multinomial", "sampled_softmax", "bpr"])
+def test_a_gpu_learns_nearly_the_same(loss: Literal["multinomial", "sampled_softmax", "bpr"]) -> None:
+    users, items, train, validation = communities()
+    clicks, truth = (part.matrix(len(users), len(items)) for part in (train, validation))
+    config = LightGCNConfig(d=8, start="random", loss=loss, batch=64, learning_rate=0.03, epochs=3)
+    cpu, gpu = (fit_lightgcn(clicks, truth, config, seed=0, device=device) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(gpu.item_vectors, cpu.item_vectors, atol=0.05)
