@@ -82,8 +82,8 @@ def _installed(folder: Path) -> Path:
 
 
 def _recommends_what_is_posted(work: Path, folder: Path, program: list[str]) -> bool:
-    data, adapter = command.served(work)
-    flags = ["--data-dir", str(folder / "shop"), "--adapter", str(adapter), "--data", str(data)]
+    _, adapter = command.served(work)
+    flags = ["--data-dir", str(folder / "shop"), "--adapter", str(adapter)]
     with processes.service(flags, folder / "shop.log", program=program) as service:
         new = {"title": "Walnut desk lamp", "text": "Oiled walnut, warm light"}
         service.client.put("/items/lamp", json=new).raise_for_status()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from coldstart.errors import InvalidInput
+from coldstart.errors import InvalidInput, MissingExtra
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,8 +68,13 @@ def read_table(source: Source, *, name: str) -> Table:
     ------
     InvalidInput
         Where the file cannot be read, naming the row where that is known, or where there is no row at all.
+    MissingExtra
+        Where polars is not installed, which serving does without.
     """
-    import polars as pl
+    try:
+        import polars as pl
+    except ModuleNotFoundError:
+        raise MissingExtra("polars", extra="data", purpose="Reading data sets") from None
 
     match source:
         case str() | Path():
