@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -59,6 +60,12 @@ class Table:
         return InvalidInput(what, subject=", ".join(place), remedy=remedy)
 
 
+def require_polars() -> None:
+    """Raise `MissingExtra` where polars is not installed, which serving does without."""
+    if find_spec("polars") is None:
+        raise MissingExtra("polars", extra="data", purpose="Reading data sets")
+
+
 def read_table(source: Source, *, name: str) -> Table:
     """A table from a csv, parquet or jsonl file, or from a polars or pandas frame that messages call ``name``.
 
@@ -69,12 +76,10 @@ def read_table(source: Source, *, name: str) -> Table:
     InvalidInput
         Where the file cannot be read, naming the row where that is known, or where there is no row at all.
     MissingExtra
-        Where polars is not installed, which serving does without.
+        See `require_polars`.
     """
-    try:
-        import polars as pl
-    except ModuleNotFoundError:
-        raise MissingExtra("polars", extra="data", purpose="Reading data sets") from None
+    require_polars()
+    import polars as pl
 
     match source:
         case str() | Path():

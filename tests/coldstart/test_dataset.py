@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from coldstart.dataset import Dataset, make_dataset, parse_time, read_dataset
+from coldstart.dataset.pieces import ItemFiles
 from coldstart.errors import InvalidInput, MissingExtra
 from tests.coldstart.encoders.toys import Canary
 
@@ -294,3 +295,5 @@ def test_without_the_library_that_reads_tables_the_remedy_is_told(
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(MissingExtra, match=r"pip install 'coldstart-service\[data\]'"):
         read_dataset(folder())
+    with pytest.raises(MissingExtra, match="polars"):
+        ItemFiles.find(folder())
