@@ -1,4 +1,4 @@
-"""The least that a service can do: FastAPI, and one bare query of Qdrant Edge, with the engine's own settings.
+"""The least that a service can do: FastAPI, and one bare query of Qdrant Edge.
 
 ``python -m benchmarks.floor COLLECTION QUERIES PORT`` serves ``/users/{n}/recommendations``: the ids and scores of the
 20 nearest to row n of a file of vectors. No filter, nothing known of anybody, nothing counted.
@@ -18,7 +18,10 @@ LIMIT = 20
 
 def make_app(collection: Path, queries: Path) -> FastAPI:
     """The application on a collection's folder, which no other process may have open."""
-    shard, vectors = qdrant.EdgeShard.load(str(collection)), np.load(queries, allow_pickle=False)
+    vectors = np.load(queries, allow_pickle=False)
+    width = qdrant.EdgeVectorParams(size=vectors.shape[1], distance=qdrant.Distance.Dot)
+    # One search thread, as the service has: with more the floor is higher.
+    shard = qdrant.EdgeShard.load(str(collection), qdrant.EdgeConfig(vectors=width, max_search_threads=1))
     app = FastAPI()
 
     @app.get("/users/{user}/recommendations")

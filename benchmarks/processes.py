@@ -39,16 +39,27 @@ class Process:
         Where its output goes; what is there is replaced.
     traps : mapping of str to str, optional
         Variables by which `benchmarks.armed` is told what is to go wrong.
+    program : sequence of str, optional
+        What is run in the place of this environment's ``coldstart``.
     """
 
-    def __init__(self, arguments: Sequence[str], log: Path, traps: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        log: Path,
+        traps: Mapping[str, str] | None = None,
+        *,
+        program: Sequence[str] | None = None,
+    ) -> None:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         module = "api.cli" if traps is None else "benchmarks.armed"
+        # Another environment's program has that environment's packages.
+        own = {**os.environ, **(traps or {}), **({} if program is None else {"PYTHONPATH": ""})}
         with log.open("w") as output:
             # A session of its own: Ctrl-C reaches the benchmark alone, which then ends this process in order.
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments], env={**os.environ, **(traps or {})},
+                [*(program or (sys.executable, "-m", module)), *arguments], env=own,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
@@ -130,8 +141,15 @@ class Process:
 class Service(Process):
     """``coldstart serve`` on a free port; ``client`` asks it."""
 
-    def __init__(self, arguments: Sequence[str], log: Path, traps: Mapping[str, str] | None = None) -> None:
-        super().__init__(["serve", "--port", "0", "--log-level", "WARNING", *arguments], log, traps)
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        log: Path,
+        traps: Mapping[str, str] | None = None,
+        *,
+        program: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(["serve", "--port", "0", "--log-level", "WARNING", *arguments], log, traps, program=program)
         self.client = httpx.Client(timeout=60)
         try:
             self.wait_until(lambda: self._address() is not None, seconds=START_S, what="the start")
@@ -168,9 +186,15 @@ class Service(Process):
 
 
 @contextmanager
-def service(arguments: Sequence[str], log: Path, traps: Mapping[str, str] | None = None) -> Iterator[Service]:
+def service(
+    arguments: Sequence[str],
+    log: Path,
+    traps: Mapping[str, str] | None = None,
+    *,
+    program: Sequence[str] | None = None,
+) -> Iterator[Service]:
     """A service that is ready; it is stopped afterwards, unless it was killed meanwhile."""
-    process = Service(arguments, log, traps)
+    process = Service(arguments, log, traps, program=program)
     with _ended(process):
         yield process
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from coldstart.dataset import columns
 from coldstart.dataset.reading import find_table
-from coldstart.dataset.tables import Table, frame_of, numbered, reading, scan
+from coldstart.dataset.tables import Table, frame_of, numbered, reading, require_polars, scan
 from coldstart.errors import InvalidInput
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
@@ -84,8 +84,9 @@ class ItemFiles:
     def find(cls, source: Path) -> "ItemFiles":
         """A file of items; a folder with ``items.(csv|parquet|jsonl)``; or one with files of one kind, by their names.
 
-        Raises `InvalidInput` for anything else.
+        Raises `InvalidInput` for anything else, and `MissingExtra` where polars is not installed.
         """
+        require_polars()
         if source.is_file():
             if source.suffix.lower() not in SUFFIXES:
                 raise InvalidInput(

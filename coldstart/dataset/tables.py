@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from coldstart.errors import InvalidInput
+from coldstart.errors import InvalidInput, MissingExtra
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,6 +60,12 @@ class Table:
         return InvalidInput(what, subject=", ".join(place), remedy=remedy)
 
 
+def require_polars() -> None:
+    """Raise `MissingExtra` where polars is not installed, which serving does without."""
+    if find_spec("polars") is None:
+        raise MissingExtra("polars", extra="data", purpose="Reading data sets")
+
+
 def read_table(source: Source, *, name: str) -> Table:
     """A table from a csv, parquet or jsonl file, or from a polars or pandas frame that messages call ``name``.
 
@@ -68,7 +75,10 @@ def read_table(source: Source, *, name: str) -> Table:
     ------
     InvalidInput
         Where the file cannot be read, naming the row where that is known, or where there is no row at all.
+    MissingExtra
+        See `require_polars`.
     """
+    require_polars()
     import polars as pl
 
     match source:

@@ -41,7 +41,7 @@ class EdgeIndex:
         with _engine(folder.name):
             config = json.loads((folder / "edge_config.json").read_bytes())
             self.dim: int = config["vectors"][""]["size"]
-            self._shard = qdrant.EdgeShard.load(str(folder))
+            self._shard = qdrant.EdgeShard.load(str(folder), _settings(self.dim))
             self._indexed = set(self._shard.info().payload_schema)
         self._name = folder.name
         self._lock = threading.Lock()
@@ -201,12 +201,17 @@ def _create_shard(folder: Path, dim: int) -> None:
     """Make the collection's folder appear whole or not at all."""
     growing = folder.parent / ".new-collection"
     shutil.rmtree(growing, ignore_errors=True)
-    vectors = qdrant.EdgeVectorParams(size=dim, distance=qdrant.Distance.Dot)
     with _engine(folder.name):
-        shard = qdrant.EdgeShard.create(str(growing), qdrant.EdgeConfig(vectors=vectors, wal_enabled=True))
+        shard = qdrant.EdgeShard.create(str(growing), _settings(dim))
         shard.update(qdrant.UpdateOperation.create_field_index("_flags", qdrant.PayloadSchemaType.Keyword))
         shard.close()
     growing.rename(folder)
+
+
+def _settings(dim: int) -> qdrant.EdgeConfig:
+    """One thread searches: segments are few, and more threads than that spend their time looking for work."""
+    vectors = qdrant.EdgeVectorParams(size=dim, distance=qdrant.Distance.Dot)
+    return qdrant.EdgeConfig(vectors=vectors, wal_enabled=True, max_search_threads=1)
 
 
 def _filter(conditions: Sequence[Condition], exclude: Sequence[ExternalId]) -> qdrant.Filter | None:

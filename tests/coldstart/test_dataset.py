@@ -1,5 +1,6 @@
 import pickle
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import polars as pl
 import pytest
 
 from coldstart.dataset import Dataset, make_dataset, parse_time, read_dataset
-from coldstart.errors import InvalidInput
+from coldstart.dataset.pieces import ItemFiles
+from coldstart.errors import InvalidInput, MissingExtra
 from tests.coldstart.encoders.toys import Canary
 
 ITEMS = "item_id,title\n1,One\n2,Two\n"
@@ -285,3 +287,13 @@ def test_nothing_is_unpickled(folder: Folder, tmp_path: Path) -> None:
             read_dataset(place)
         (place / name.replace("__", ".")).unlink()
     assert not (tmp_path / "executed").exists()
+
+
+def test_without_the_library_that_reads_tables_the_remedy_is_told(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'coldstart-service\[data\]'"):
+        read_dataset(folder())
+    with pytest.raises(MissingExtra, match="polars"):
+        ItemFiles.find(folder())
