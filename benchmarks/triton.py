@@ -24,6 +24,8 @@ from benchmarks.processes import SERVER_START_S, STOP_S, NotInstalled, free_port
 PYTHON = Path(sys.prefix) / "triton" / "bin" / "python"
 """Of the environment that the Makefile makes of ``benchmarks/triton.txt``."""
 _LIBRARIES = Path(str(sysconfig.get_config_var("LIBDIR")))
+_SHARED = "/dev/shm/triton_"  # noqa: S108  # files that its backends have in common, which a killed one leaves
+_TRIES = 3  # its Python backend gives up now and then on a machine with much to do (boost's lock_exception)
 _BACKEND = Path(__file__).with_name("triton_backend.py")
 
 
@@ -65,6 +67,15 @@ class Triton:
 
     def start(self) -> None:
         """Start it, and wait until its models are ready."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._start()
+            except RuntimeError:
+                if self._server.returncode != -signal.SIGABRT:
+                    raise
+        return self._start()
+
+    def _start(self) -> None:
         libraries = self._packages / "nvidia_pytriton.libs", _LIBRARIES
         environment = {
             **os.environ,
@@ -92,9 +103,18 @@ class Triton:
 
     def kill(self) -> None:
         """End it and its backends' processes without a warning (SIGKILL)."""
+        shared = self._shared()
         with suppress(ProcessLookupError):
             os.killpg(self._server.pid, signal.SIGKILL)
         self._server.wait(STOP_S)
+        for path in shared:
+            path.unlink(missing_ok=True)
+
+    def _shared(self) -> set[Path]:
+        with suppress(OSError):  # it has ended
+            mapped = Path(f"/proc/{self._server.pid}/maps").read_text().split()
+            return {Path(word) for word in mapped if word.startswith(_SHARED)}
+        return set()
 
     def _install_backends(self) -> None:
         stub = f"{sys.version_info.major}.{sys.version_info.minor}"
