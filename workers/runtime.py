@@ -154,5 +154,5 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             settings=settings, telemetry=telemetry, store=store, backfills=backfills, models=models, adapter=adapter,
             index=index, places={"state": StatePlace(reading.state)}, **vars(reading), **vars(ingestion),
         )  # fmt: skip
-        start_upkeep(stack, settings, store, index, adapter, telemetry, wake_index=runtime.wake_index)
+        start_upkeep(stack, settings, store, indexes, index, adapter, telemetry, wake_index=runtime.wake_index)
         yield runtime
