@@ -3,7 +3,7 @@
 ``python -m benchmarks.ttr [--quick]`` builds a catalogue of 20,000 warm items (--quick: 2,000) of random embeddings,
 serves it, posts new items with a text of 60 words and a 224 px JPEG one after another, and asks for lists. TTR is the
 service's own, from committed to searchable; every item is then also asked for. The floor (`benchmarks.encoders_alone`)
-is taken beside it, with the service idle. Ends with one JSON line.
+is taken beside it, with the service idle; last, items are posted while a backfill is loaded. Ends with one JSON line.
 """
 
 import argparse
