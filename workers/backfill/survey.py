@@ -96,7 +96,7 @@ def look_through(path: Path, *, max_bytes: int, on_rows: OnRows = lambda rows: N
         table = piece.table
         kinds = kinds_with(kinds, table, [name for name in table.frame.columns if name not in ITEM_COLUMNS])
         ids = columns.texts(table, "item_id")
-        digests += [blake2b(each.encode(errors="surrogatepass"), digest_size=16).digest() for each in ids if each]
+        digests.append(b"".join(_digest(each) for each in ids if each))
         numbers.append(np.array([piece.row(line) for each, line in zip(ids, table.lines, strict=True) if each], int))
         places.add(piece)
         rows = piece.end
@@ -105,6 +105,10 @@ def look_through(path: Path, *, max_bytes: int, on_rows: OnRows = lambda rows: N
         raise InvalidInput("there is no row", subject=str(path), remedy="Give at least one record")
     source = Source(str(path.resolve()), digest, files.bytes, rows)
     return Survey(files, source, kinds, _repeats(digests, np.concatenate(numbers)), places, max_bytes)
+
+
+def _digest(item_id: str) -> bytes:
+    return blake2b(item_id.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _repeats(digests: list[bytes], numbers: np.ndarray) -> dict[int, int]:
