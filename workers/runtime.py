@@ -222,7 +222,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
             kept=kept,
             lifecycle=lifecycle, places={"state": StatePlace(reading.state)}, **vars(reading), **vars(ingestion),
         )  # fmt: skip
-        start_upkeep(stack, settings, store, kept, telemetry, wake_index=runtime.wake_index)
+        start_upkeep(stack, settings, store, indexes, kept, telemetry, wake_index=runtime.wake_index)
         _follow(stack, settings, lifecycle)
         yield runtime
 

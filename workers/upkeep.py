@@ -1,9 +1,11 @@
 """What a service does now and then for the items that it has."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from coldstart.catalog import ItemStore
+from coldstart.index import IndexStore
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
 from workers.drift import watch_drift
@@ -14,18 +16,21 @@ from workers.periodic import Periodic
 from workers.reconcile import log, reconcile
 
 DRIFT_SECONDS = 60.0
+GRAPH_SECONDS = 30.0
+_log = logging.getLogger(__name__)
 
 
 def start_upkeep(
     stack: ExitStack,
     settings: Settings,
     store: ItemStore,
+    indexes: IndexStore,
     kept: Holder[Kept],
     telemetry: Telemetry,
     *,
     wake_index: Callable[[], None],
 ) -> None:
-    """Compare catalogue and index, move items by their clicks and watch for drift, until the stack is closed.
+    """Compare catalogue and index, move items by clicks, keep a search graph, watch for drift; ends with the stack.
 
     Each for the version that is live when it begins.
     """
@@ -44,9 +49,16 @@ def start_upkeep(
         with kept.use() as now:
             watch_drift(store, now.live.adapter, telemetry)
 
+    def connect(stopping: Callable[[], bool]) -> None:
+        version = kept.value.live.version  # not held meanwhile: it may take longer than the version is live
+        if indexes.optimize_beside(version, unindexed=settings.graph_points, stopping=stopping):
+            _log.info("the index has a new search graph", extra={"collection": version})
+
     def rounds() -> Iterator[Periodic]:
         if settings.graduation_seconds:
             yield Periodic("graduation", move, every_s=settings.graduation_seconds)
+        if settings.graph_points:
+            yield Periodic("graph", connect, every_s=GRAPH_SECONDS)
         yield Periodic("reconcile", compare, every_s=settings.reconcile_seconds)
         yield Periodic("drift", watch, every_s=DRIFT_SECONDS)
 

@@ -1,6 +1,6 @@
 """Approximate search over served vectors: one protocol, three implementations (edge, server, exact)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
@@ -142,6 +142,18 @@ class IndexStore(Protocol):
 
     def drop(self, collection: str) -> None:
         """Remove a collection; `Conflict` for the live one, `NotFound` where it does not exist."""
+        ...
+
+    def optimize_beside(self, collection: str, *, unindexed: int, stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Build the search graph of an open collection where so many points are in none, while all else goes on.
+
+        Whether one was built; never by an engine that sees to it itself, or has none.
+
+        Parameters
+        ----------
+        stopping : callable, optional
+            Asked several times a second; what was begun is given up then, and the collection is as it was.
+        """
         ...
 
     def close(self) -> None:

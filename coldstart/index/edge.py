@@ -11,7 +11,8 @@ index is derived data and can be rebuilt).
 import json
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -20,17 +21,29 @@ import qdrant_edge as qdrant
 
 from coldstart.entities import ExternalId
 from coldstart.errors import Unavailable
-from coldstart.index import Filter, Held, Hit, Point, VectorIndex
+from coldstart.index import Filter, Held, Hit, Point, VectorIndex, graph
 from coldstart.index.conditions import Bounds, Condition, Match, flag, flags, json_path, read_filter
-from coldstart.index.folder import FolderLock, write_atomically
+from coldstart.index.folder import GENERATION, FolderLock, Generations, write_atomically
 from coldstart.index.naming import check_collection, require_known, require_not_live, require_width
-from coldstart.index.points import HELD_KEYS, Write, held, hit, live_point, queries, stored_id, tombstones, upserts
+from coldstart.index.points import (
+    HELD_KEYS,
+    EngineId,
+    Write,
+    held,
+    hit,
+    live_point,
+    queries,
+    stored_id,
+    tombstones,
+    upserts,
+)
 from coldstart.vectors import Matrix
 
 _SLICE = 256  # rows written in one call of the engine: about 2 ms
 _FLUSH_EVERY = 20_000  # rows; a flush takes 50 to 100 ms, replaying this much log at the next start 0.3 s
 _MAX_PAYLOAD_INDEXES = 16  # the paths come from requests, which could otherwise let them grow without end
 _FEW = 100  # excluded ids that are kept as the engine takes them
+_GRACE_S = 0.5
 _LIVE_VECTOR = qdrant.Filter(must=[qdrant.HasVectorCondition("")])
 
 
@@ -42,10 +55,11 @@ class EdgeIndex:
             config = json.loads((folder / "edge_config.json").read_bytes())
             self.dim: int = config["vectors"][""]["size"]
             self._shard = qdrant.EdgeShard.load(str(folder), _settings(self.dim))
-            self._indexed = set(self._shard.info().payload_schema)
-        self._name = folder.name
+            self._indexed: dict[str, qdrant.PayloadSchemaType | None] = dict.fromkeys(self._shard.info().payload_schema)
+        self._name, self._folder = folder.name.partition(GENERATION)[0], folder
         self._lock = threading.Lock()
         self._unflushed = 0
+        self._changed: set[EngineId] | None = None  # since the copy that a graph is being built of
 
     def upsert(self, points: Sequence[Point]) -> None:
         self._write(upserts(points, self.dim))
@@ -97,6 +111,61 @@ class EdgeIndex:
         with self._lock, _engine(self._name):
             self._shard.optimize()
 
+    def unindexed(self) -> int:
+        """How many points are in no graph: each query looks at all of them."""
+        with _engine(self._name):
+            info = self._shard.info()
+        return info.points_count - info.indexed_vectors_count
+
+    def copy_to(self, folder: Path) -> None:
+        """Leave a copy as of now, and remember what changes from now on. Queries go on meanwhile, writes wait."""
+        with self._lock, _engine(self._name):
+            self._shard.flush()
+            self._unflushed = 0
+            shutil.copytree(self._folder, folder)
+            self._changed = set()
+
+    def move_to(self, folder: Path, commit: Callable[[], None]) -> None:
+        """Go on in the folder of the copy, once it has what changed since. Queries and writes go on meanwhile.
+
+        ``commit`` makes the folder the one to be opened at the next start; then the old one is left.
+        """
+        with _engine(self._name):
+            fresh = qdrant.EdgeShard.load(str(folder), _settings(self.dim))
+        try:
+            while self._changed and len(self._changed) > _SLICE:
+                with self._lock, _engine(self._name):
+                    self._catch_up(fresh)
+            with self._lock, _engine(self._name):
+                while self._changed:
+                    self._catch_up(fresh)
+                if (found := fresh.info().points_count) != (points := self._shard.info().points_count):
+                    raise ValueError(f"its copy holds {found} points, not {points}")
+                known = fresh.info().payload_schema
+                for path, schema in self._indexed.items():
+                    if path not in known and schema is not None:
+                        fresh.update(qdrant.UpdateOperation.create_field_index(path, schema))
+                fresh.flush()
+                commit()
+                left, self._shard, self._folder, self._unflushed = self._shard, fresh, folder, 0
+        except BaseException:
+            fresh.close()
+            raise
+        time.sleep(_GRACE_S)  # a query that took hold of it may not have begun
+        left.close()
+
+    def forget_changes(self) -> None:
+        """Nothing is built of a copy any more."""
+        with self._lock:
+            self._changed = None
+
+    def _catch_up(self, fresh: qdrant.EdgeShard) -> None:
+        """Bring a slice of what changed since the copy."""
+        ids = [self._changed.pop() for _ in range(min(_SLICE, len(self._changed or ())))] if self._changed else []
+        records = self._shard.retrieve(ids, True, True)
+        points = [qdrant.Point(each.id, each.vector or {}, each.payload) for each in records]
+        fresh.update(qdrant.UpdateOperation.upsert_points(points))
+
     def close(self) -> None:
         """Flush and release the folder."""
         with self._lock, _engine(self._name):
@@ -122,6 +191,8 @@ class EdgeIndex:
         if not newer:
             return
         self._shard.update(qdrant.UpdateOperation.upsert_points(newer))
+        if self._changed is not None:
+            self._changed.update(point.id for point in newer)
         self._unflushed += len(newer)
         if self._unflushed >= _FLUSH_EVERY:
             self._shard.flush()
@@ -136,7 +207,7 @@ class EdgeIndex:
             schema = qdrant.PayloadSchemaType.Float if kind == "float" else qdrant.PayloadSchemaType.Keyword
             with self._lock, _engine(self._name):
                 self._shard.update(qdrant.UpdateOperation.create_field_index(path, schema))
-                self._indexed.add(path)
+                self._indexed[path] = schema
 
 
 class EdgeIndexStore:
@@ -149,14 +220,16 @@ class EdgeIndexStore:
         self._root = root
         root.mkdir(parents=True, exist_ok=True)
         self._folder_lock = FolderLock(root)
-        self._lock = threading.Lock()
+        self._lock, self._building = threading.Lock(), threading.Lock()
         self._open: dict[str, EdgeIndex] = {}
+        self._folders = Generations(root)
         for leftover in root.glob(".*-collection"):  # the process died while it created or dropped one
             shutil.rmtree(leftover)
 
     def create(self, collection: str, dim: int) -> VectorIndex:
-        folder = self._root / check_collection(collection)
+        check_collection(collection)
         with self._lock:
+            folder = self._folders.current(collection)
             if collection not in self._open:
                 if not folder.exists():
                     _create_shard(folder, dim)
@@ -166,7 +239,7 @@ class EdgeIndexStore:
         return index
 
     def collections(self) -> list[str]:
-        return sorted(child.name for child in self._root.iterdir() if child.is_dir() and child.name[0] != ".")
+        return self._folders.names()
 
     def promote(self, collection: str) -> None:
         with self._lock:
@@ -186,8 +259,33 @@ class EdgeIndexStore:
             if collection in self._open:
                 self._open.pop(collection).close()
             doomed = self._root / ".dropped-collection"
-            (self._root / collection).rename(doomed)
+            self._folders.current(collection).rename(doomed)
+            self._folders.forget(collection)
             shutil.rmtree(doomed)
+
+    def optimize_beside(self, collection: str, *, unindexed: int, stopping: Callable[[], bool] = lambda: False) -> bool:
+        """Where so many points of an open collection are in no graph, build one of a copy and go on with that.
+
+        A process builds it, so that queries and writes go on; writes wait while files are copied. Killed at any step,
+        the next start finds the collection as it was or as it was to be. ``False`` where nothing was exchanged.
+        """
+        with self._building:
+            index = self._open[collection]
+            if index.unindexed() < unindexed:
+                return False
+            growing = self._root / ".growing-collection"
+            try:
+                index.copy_to(growing)
+                if not graph.build(growing, stopping=stopping):
+                    return False
+                folder = self._folders.next(collection)
+                growing.rename(folder)
+                index.move_to(folder, commit=lambda: self._folders.make_current(collection, folder))
+            finally:
+                index.forget_changes()
+                shutil.rmtree(growing, ignore_errors=True)
+                self._folders.tidy()
+        return True
 
     def close(self) -> None:
         """Close every collection and give the folder back."""

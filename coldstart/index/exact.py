@@ -1,7 +1,7 @@
 """Search by a full scan in memory: the oracle that the engines are compared with."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -105,6 +105,9 @@ class ExactIndexStore:
             require_known(collection, self._open)
             require_not_live(collection, self._live)
             del self._open[collection]
+
+    def optimize_beside(self, collection: str, *, unindexed: int, stopping: Callable[[], bool] = lambda: False) -> bool:
+        return False
 
     def close(self) -> None:
         """Nothing is held."""

@@ -1,6 +1,6 @@
 """Qdrant as a server or cluster, through qdrant-client. Needs Qdrant 1.16: older ones ignore the update filter."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -163,6 +163,9 @@ class ServerIndexStore:
         require_not_live(collection, self.live())
         with _remote(self._client, collection):
             self._client.delete_collection(self._prefix + collection)
+
+    def optimize_beside(self, collection: str, *, unindexed: int, stopping: Callable[[], bool] = lambda: False) -> bool:
+        return False
 
     def close(self) -> None:
         """Close the connections."""
