@@ -50,7 +50,7 @@ def start_upkeep(
             watch_drift(store, now.live.adapter, telemetry)
 
     def connect(stopping: Callable[[], bool]) -> None:
-        version = kept.value.live.version  # not held: what is promoted meanwhile does not wait for minutes
+        version = kept.value.live.version  # not held meanwhile: it may take longer than the version is live
         if indexes.optimize_beside(version, unindexed=settings.graph_points, stopping=stopping):
             _log.info("the index has a new search graph", extra={"collection": version})
 
