@@ -57,7 +57,7 @@ class Encoders:
             As `coldstart.encoders.open_text_encoder`.
         """
         settings = settings or load_settings()
-        options = options_of(settings)
+        options = options_of(settings, training=True)
         text, image = open_text_encoder(text_model, **options), open_image_encoder(image_model, **options)
         names = EncoderNames(
             text=EncoderName(text_model, text.fingerprint), image=EncoderName(image_model, image.fingerprint)

@@ -56,7 +56,8 @@ class Settings(BaseModel):
     embedded_worker: bool = Field(True, description="Encode inside the service process")
     encoder_runtime: Literal["auto", "torch", "onnx"] = Field("auto", description="torch, onnx, or what is there")
     encoder_precision: Literal["auto", "fp32", "fp16", "int8"] = Field(
-        "auto", description="fp32, fp16, int8, or auto: int8 where ONNX Runtime runs and the model bears it"
+        "auto",
+        description="fp32, fp16, int8, or auto: fp32 to train, int8 to serve where the model bears it",
     )
     encoder_url: str | None = Field(
         None, description="http(s):// or grpc(s):// server of the KServe v2 protocol, as Triton, that runs the encoders"

@@ -44,7 +44,7 @@ def open_encoders(
     settings: Settings, modalities: Sequence[str], *, text_model: str, image_model: str
 ) -> tuple[TextEncoder | None, ImageEncoder | None]:
     """The encoders of the modalities; ``None`` for one that is left out."""
-    options = options_of(settings)
+    options = options_of(settings, training=True)
     with console.status("Opening the encoders: the first time they are exported, which takes a while"):
         text = open_text_encoder(text_model, **options) if "text" in modalities else None
         image = open_image_encoder(image_model, **options) if "image" in modalities else None

@@ -73,11 +73,16 @@ class Options(TypedDict):
     server: Server | None
 
 
-def options_of(settings: Settings) -> Options:
-    """What the settings say."""
+def options_of(settings: Settings, *, training: bool = False) -> Options:
+    """What the settings say; ``auto`` is fp32 where an adapter is trained.
+
+    New items in int8 cost an adapter next to nothing that was trained on fp32, and several times as much one that was
+    trained on int8 (`python -m benchmarks.encode --accuracy`).
+    """
+    precision = settings.encoder_precision
     return Options(
         runtime=settings.encoder_runtime,
-        precision=settings.encoder_precision,
+        precision="fp32" if training and precision == "auto" else precision,
         cache=settings.cache,
         threads=settings.threads,
         server=Server.of(settings),

@@ -6,6 +6,7 @@ import pytest
 from adapters.artifact import EncoderName
 from adapters.encoding import Encoders
 from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL
+from coldstart.encoders.precision import precision_of
 from coldstart.settings import load_settings
 from tests.toyshop import Shop, make_shop
 
@@ -25,6 +26,12 @@ def test_names_are_those_that_an_artifact_keeps(encoders: Encoders) -> None:
         "text": EncoderName(DEFAULT_TEXT_MODEL, encoders.text.fingerprint),
         "image": EncoderName(DEFAULT_IMAGE_MODEL, encoders.image.fingerprint),
     }
+
+
+@pytest.mark.parametrize(("asked", "got"), [("auto", "fp32"), ("int8", "int8")])
+def test_training_encodes_in_fp32_unless_told(cache: Path, asked: str, got: str) -> None:
+    opened = Encoders.open(load_settings(cache_dir=cache, encoder_precision=asked, environ={}))
+    assert precision_of(opened.text.fingerprint) == precision_of(opened.image.fingerprint) == got
 
 
 def test_a_catalogue_becomes_its_embeddings(encoders: Encoders, shop: Shop) -> None:
