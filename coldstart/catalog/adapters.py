@@ -19,6 +19,7 @@ from coldstart.catalog.engine import Database
 from coldstart.catalog.models import adapters, deployment
 from coldstart.catalog.rows import storable
 from coldstart.catalog.statements import insert
+from coldstart.encoders.precision import model_of
 from coldstart.errors import Conflict, NotFound
 
 _CONFIGURED = "configured_adapter"
@@ -55,8 +56,8 @@ class AdapterIdentity:
 
     @property
     def encoders(self) -> tuple[str, str]:
-        """Fingerprints of what made its embeddings."""
-        return self.text_encoder, self.image_encoder
+        """The models that made its embeddings, in whatever precision (`coldstart.encoders.precision.compatible`)."""
+        return model_of(self.text_encoder), model_of(self.image_encoder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,15 @@ def precision_of(fingerprint: str) -> str:
     return found[1] if found else "fp32"
 
 
+def model_of(fingerprint: str) -> str:
+    """The model's own fingerprint, whatever its embeddings are reduced to.
+
+    >>> model_of("minilm@sha256:0a+int8.1")
+    'minilm@sha256:0a'
+    """
+    return _REDUCED.sub("", fingerprint)
+
+
 def compatible(one: str, other: str) -> bool:
     """Whether an adapter that was trained on embeddings of one fingerprint may be served those of the other.
 
@@ -46,4 +55,4 @@ def compatible(one: str, other: str) -> bool:
     >>> compatible("minilm@sha256:0a", "minilm@sha256:0a+int8.1"), compatible("minilm@sha256:0a", "minilm@sha256:0b")
     (True, False)
     """
-    return _REDUCED.sub("", one) == _REDUCED.sub("", other)
+    return model_of(one) == model_of(other)

@@ -92,6 +92,11 @@ def test_of_many_promotions_at_once_each_is_a_step_from_the_one_before(store: Ad
     assert status(store) == {"v1": PREVIOUS, "v2": LIVE}
 
 
+def test_encoders_in_another_precision_are_no_others(store: AdapterStore) -> None:
+    store.open(named("v1"))
+    assert store.register(named("v2", text="t+int8.1")).status is REGISTERED
+
+
 def test_what_does_not_fit_is_refused_and_one_candidate_is_enough(store: AdapterStore) -> None:
     store.open(named("v1"))
     with pytest.raises(Conflict, match="backbone"):

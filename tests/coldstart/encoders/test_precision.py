@@ -2,7 +2,7 @@
 
 import pytest
 
-from coldstart.encoders.precision import Precision, compatible, fingerprint_in, precision_of
+from coldstart.encoders.precision import Precision, compatible, fingerprint_in, model_of, precision_of
 
 MODEL = "timm:net+int8-in-its-name@sha256:0a1b"
 
@@ -10,7 +10,7 @@ MODEL = "timm:net+int8-in-its-name@sha256:0a1b"
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_every_precision_of_a_model_is_its_own_and_goes_with_the_others(precision: Precision) -> None:
     fingerprint = fingerprint_in(precision, MODEL)
-    assert precision_of(fingerprint) == precision
+    assert precision_of(fingerprint) == precision and model_of(fingerprint) == MODEL
     assert (fingerprint == MODEL) == (precision == "fp32")
     for other in ("fp32", "fp16", "int8"):
         assert compatible(fingerprint, fingerprint_in(other, MODEL))
