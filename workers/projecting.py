@@ -15,7 +15,7 @@ import numpy as np
 from adapters.graduation import click_weight
 from adapters.serving import ServedAdapter
 from coldstart.availability import window
-from coldstart.catalog import Encoded, ItemRecord, ItemStore, Material, Restated, Settled, Status
+from coldstart.catalog import Encoded, Expected, ItemRecord, ItemStore, Material, Restated, Status
 from coldstart.entities import ExternalId
 from coldstart.errors import Conflict, InvalidInput, Unavailable
 from coldstart.index import Point, VectorIndex
@@ -122,10 +122,10 @@ def put(space: Space, materials: Sequence[Material]) -> list[Exception]:
     return errors
 
 
-def pages(store: ItemStore) -> Iterator[list[Settled]]:
-    """Every settled item, in pages of which each is read when it is asked for."""
+def pages(store: ItemStore, *, unlike: str | None = None) -> Iterator[list[Expected]]:
+    """`ItemStore.expected`, in pages of which each is read when it is asked for."""
     after: ExternalId | None = None
-    while page := store.settled(adapter_version=None, after=after, limit=PAGE):
+    while page := store.expected(after=after, limit=PAGE, unlike=unlike):
         yield page
         after = page[-1].item_id
 
@@ -156,7 +156,7 @@ def fill(
                 return False
             written, errors = _fill(store, adapter, index, page)
             missing, refused = missing + written, [*refused, *errors]
-            done += sum(item.vector is not None for item in page)
+            done += sum(not item.deleted for item in page)
             on_progress(done, max(done, total))
         if refused:
             raise Conflict(f"{len(refused):,} items have no place in its space, such as {refused[0]}",
@@ -167,11 +167,11 @@ def fill(
 
 
 def _fill(
-    store: ItemStore, adapter: ServedAdapter, index: VectorIndex, page: Sequence[Settled]
+    store: ItemStore, adapter: ServedAdapter, index: VectorIndex, page: Sequence[Expected]
 ) -> tuple[int, list[Exception]]:
     """How many items of the page the collection lacked and has now, and why others cannot be there."""
-    index.delete({item.item_id: item.version for item in page if item.vector is None})
-    here = {item.item_id: item.version for item in page if item.vector is not None}
+    index.delete({item.item_id: item.version for item in page if item.deleted})
+    here = {item.item_id: item.version for item in page if not item.deleted}
     found = index.fetch(list(here)) if here else {}
     lacking = [i for i, version in here.items() if i not in found or found[i].version < version]
     materials = store.materials(lacking) if lacking else []
@@ -206,18 +206,16 @@ def check(store: ItemStore, adapter: ServedAdapter, index: VectorIndex) -> int:
 def restate(
     store: ItemStore, adapter: ServedAdapter, index: VectorIndex, *, stopping: Callable[[], bool] = lambda: False
 ) -> int:
-    """Let every settled row tell of the vector that is served by now; returns how many told of another version's.
+    """Let every row tell of the vector that is served by now; returns how many told of another version's.
 
     It is the index's own, to the bit. What the index does not have at the row's version is owed to it again, and is
     placed then.
     """
     told = 0
-    for page in pages(store):
+    for page in pages(store, unlike=adapter.version):
         if stopping():
             break
-        others = {i.item_id: i for i in page if i.vector is not None and i.adapter_version != adapter.version}
-        if not others:
-            continue
+        others = {item.item_id: item for item in page}
         points, records = index.fetch(list(others)), store.get_many(list(others))
         here = {i: points[i] for i, item in others.items() if i in points and points[i].version == item.version}
         half = adapter.adapter.scales.half

@@ -146,7 +146,15 @@ class Settled:
     item_id: ExternalId
     version: int
     vector: Vector | None
-    adapter_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Which version of an item of which nothing is owed every collection should hold, or which tombstone."""
+
+    item_id: ExternalId
+    version: int
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,11 +357,17 @@ class ItemStore(Protocol):
         """
         ...
 
-    def settled(self, *, adapter_version: str | None, after: ExternalId | None, limit: int) -> list[Settled]:
+    def settled(self, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
         """A page of the items that are retrievable by this adapter's vectors, or deleted, and of which nothing is owed.
 
-        In the database's own order of ids, from the one ``after`` on (``None``: from the first). Without a version,
-        those that are retrievable by any adapter's.
+        In the database's own order of ids, from the one ``after`` on (``None``: from the first).
+        """
+        ...
+
+    def expected(self, *, after: ExternalId | None, limit: int, unlike: str | None = None) -> list[Expected]:
+        """A page of all that is retrievable or deleted and of which nothing is owed, in the order of `settled`.
+
+        With ``unlike``, only what is retrievable by the vectors of another adapter version than this one.
         """
         ...
 

@@ -6,9 +6,8 @@ The order of locks is that of `coldstart.catalog.accepting`.
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, and_, bindparam, case, exists, or_, select, update
-from sqlalchemy.sql import ColumnElement
 
-from coldstart.catalog import Draft, Settled, Stage, Status
+from coldstart.catalog import Draft, Expected, Settled, Stage, Status
 from coldstart.catalog.accepting import TOMBSTONE_PRIORITY, owe
 from coldstart.catalog.models import items, outbox
 from coldstart.catalog.recovery import PRIORITY
@@ -20,23 +19,30 @@ from coldstart.entities import ExternalId, Item
 _OWES_NOTHING = ~exists().where(outbox.c.item_id == items.c.item_id)
 
 
-def settled(tx: Connection, *, adapter_version: str | None, after: ExternalId | None, limit: int) -> list[Settled]:
+def settled(tx: Connection, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
     """`ItemStore.settled`."""
-    served: ColumnElement[bool] = items.c.status == Status.RETRIEVABLE
-    if adapter_version is not None:
-        served = and_(served, items.c.adapter_version == adapter_version)
-    vector = case((items.c.deleted, None), else_=items.c.vector).label("vector")
+    served = and_(items.c.status == Status.RETRIEVABLE, items.c.adapter_version == adapter_version)
     page = (
-        select(items.c.item_id, items.c.version, vector, items.c.adapter_version)
+        select(items.c.item_id, items.c.version, case((items.c.deleted, None), else_=items.c.vector).label("vector"))
         .where(or_(served, items.c.status == Status.DELETED), _OWES_NOTHING)
         .order_by(items.c.item_id)
         .limit(limit)
     )
     if after is not None:
         page = page.where(items.c.item_id > after)
-    return [
-        Settled(row.item_id, row.version, from_blob(row.vector, "<f4"), row.adapter_version) for row in tx.execute(page)
-    ]
+    return [Settled(row.item_id, row.version, from_blob(row.vector, "<f4")) for row in tx.execute(page)]
+
+
+def expected(tx: Connection, *, after: ExternalId | None, limit: int, unlike: str | None) -> list[Expected]:
+    """`ItemStore.expected`."""
+    page = select(items.c.item_id, items.c.version, items.c.deleted).where(_OWES_NOTHING)
+    if unlike is None:
+        page = page.where(items.c.status.in_([Status.RETRIEVABLE, Status.DELETED]))
+    else:
+        page = page.where(items.c.status == Status.RETRIEVABLE, items.c.adapter_version != unlike)
+    if after is not None:
+        page = page.where(items.c.item_id > after)
+    return [Expected(*row) for row in tx.execute(page.order_by(items.c.item_id).limit(limit))]
 
 
 def owe_again(

@@ -13,6 +13,7 @@ from coldstart.catalog import (
     Draft,
     Embeddings,
     Encoded,
+    Expected,
     Graduated,
     ItemRecord,
     Material,
@@ -190,7 +191,12 @@ class SqlItemStore:
         with self._database.write() as tx:
             return placing.restate(tx, results)
 
-    def settled(self, *, adapter_version: str | None, after: ExternalId | None, limit: int) -> list[Settled]:
+    def expected(self, *, after: ExternalId | None, limit: int, unlike: str | None = None) -> list[Expected]:
+        """See `ItemStore.expected`."""
+        with self._database.read() as tx:
+            return reconciling.expected(tx, after=after, limit=limit, unlike=unlike)
+
+    def settled(self, *, adapter_version: str, after: ExternalId | None, limit: int) -> list[Settled]:
         """See `ItemStore.settled`."""
         with self._database.read() as tx:
             return reconciling.settled(tx, adapter_version=adapter_version, after=after, limit=limit)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from coldstart.catalog import Draft, ItemStore, Restated, Stage, Status
+from coldstart.catalog import Draft, Expected, ItemStore, Restated, Stage, Status
 from coldstart.entities import Item
 from tests.contracts.test_graduation import ADAPTER, click, clock, encode, look, moved, post, store, work_off
 from tests.contracts.test_item_store import claim, versions
@@ -54,12 +54,23 @@ def test_rows_tell_of_another_version_where_they_are_as_they_were_read(store: It
     )  # fmt: skip
     assert (after.status, after.encoded_at, after.version) == (before.status, before.encoded_at, before.version)
     assert store.get("b").adapter_version == ADAPTER and store.due(Stage.INDEX) == 0
-    told = {each.item_id: each for each in store.settled(adapter_version=None, after=None, limit=9)}
-    assert {item_id: each.adapter_version for item_id, each in told.items()} == {"a": "adapter-2", "b": ADAPTER}
-    vector = told["a"].vector
-    assert vector is not None and vector.tolist() == NEW.tolist()
-    assert [each.item_id for each in store.settled(adapter_version="adapter-2", after=None, limit=9)] == ["a"]
+    [a] = store.settled(adapter_version="adapter-2", after=None, limit=9)
+    assert a.item_id == "a" and a.vector is not None and a.vector.tolist() == NEW.tolist()
+    assert store.expected(after=None, limit=9, unlike="adapter-2") == [Expected("b", 1, False)]
     assert store.restate([]) == []
+
+
+def test_what_every_collection_should_hold_is_what_is_retrievable_or_deleted(store: ItemStore) -> None:
+    post(store, "a", "b", "gone", "late")
+    store.delete("gone")
+    assert [each.item_id for each in store.expected(after=None, limit=9)] == ["a", "b", "late"]
+    store.done(versions(claim(store, Stage.INDEX)))
+    store.accept([Draft(Item("late", "b"))])
+    first = store.expected(after=None, limit=2)
+    assert first == [Expected("a", 1, False), Expected("b", 1, False)]
+    assert store.expected(after="b", limit=2) == [Expected("gone", 2, True)]
+    assert store.expected(after=None, limit=9, unlike=ADAPTER) == []
+    assert store.expected(after=None, limit=9, unlike="adapter-2") == first
 
 
 def test_nothing_is_moved_in_a_space_that_its_row_tells_of_no_more(store: ItemStore) -> None:

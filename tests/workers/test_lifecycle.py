@@ -100,8 +100,7 @@ def vectors(runtime: Runtime, version: str) -> dict[str, tuple[int, list[float]]
 
 
 def all_rows_tell_of(runtime: Runtime, version: str) -> bool:
-    page = runtime.store.settled(adapter_version=None, after=None, limit=1000)
-    return all(item.vector is None or item.adapter_version == version for item in page)
+    return not runtime.store.expected(after=None, limit=1000, unlike=version)
 
 
 def status(runtime: Runtime) -> dict[str, AdapterStatus]:
