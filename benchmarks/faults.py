@@ -10,7 +10,7 @@ another is injected:
 - the broker is emptied, restarted, its connections are reset, or nothing comes through to it for a second;
 - the database is restarted as after a crash, its connections are reset, or nothing comes through to it for a second;
 - a process that saves another adapter over the one that is served is killed amid it;
-- service and workers end, and start on another adapter that a killed process has left: everything is encoded again.
+- service and workers end, and start on another adapter that a killed process has left: everything is placed anew.
 
 Who posts sends again until there is an answer, and writes down what was answered. When everything has come to its end
 the ledger is compared with the catalogue and the index (`benchmarks.ledger`); then the index is deleted, and compared
@@ -47,7 +47,7 @@ QUICK = {
     "artifact_kill": 4, "adapter_swap": 1,
 }  # fmt: skip
 SWAPS = 10
-"""At most: each has everything encoded again that was accepted so far."""
+"""At most: each has everything placed anew that was accepted so far."""
 POSTERS = 4
 SETTLE_S = 900.0  # what was accepted is encoded in a hundredth of a second, again after a swap
 
