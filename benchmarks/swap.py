@@ -168,7 +168,8 @@ async def _under_load(
     url: str, items: int, old: str, new: str, times: int, rate: float
 ) -> tuple[Load, Load, list[float], list[float]]:
     """What became of requests while adapters are swapped, and before; seconds of each promotion and rollback."""
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
+    # The service closes a connection that nobody has used for 5 s: none is taken up again at that very moment.
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=2)
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, limits=limits) as client:
         quiet, load = Load(), Load()
         quietly = asyncio.create_task(_send(client, quiet, items, rate, seed=1))

@@ -5,9 +5,11 @@ killed anywhere goes on where it was, and every process of a deployment comes to
 """
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
 from adapters.serving import ServedAdapter
 from coldstart.catalog import ItemStore
@@ -38,6 +40,8 @@ class Lifecycle:
         A generation for an adapter.
     backbone : Path, optional
         Where the backbone is, if not where the adapters say.
+    settle_s : float
+        How long a version has to be live before rows are brought to tell of it: one may be rolled back at once.
     """
 
     def __init__(
@@ -50,12 +54,14 @@ class Lifecycle:
         make: Callable[[ServedAdapter], Generation],
         telemetry: Telemetry,
         backbone: Path | None = None,
+        settle_s: float = 2.0,
     ) -> None:
         self._registry, self._indexes, self._store, self._kept = registry, indexes, store, kept
         self._make, self._telemetry, self._backbone = make, telemetry, backbone
         self._following, self._changing = threading.Lock(), threading.Lock()
         self._untold: list[Generation] = []
         self._restated: str | None = None
+        self._settle_s, self._live_since = settle_s, -math.inf
 
     def promote(self, version: str) -> AdapterRecord:
         """Serve a ready version from now on; `Conflict` where it is none, or another change is under way."""
@@ -87,7 +93,7 @@ class Lifecycle:
                 self._indexes.promote(kept.live.version)
             if kept.live is not before.live:
                 self._untold.append(before.live)
-                self._restated = None
+                self._restated, self._live_since = None, monotonic()
                 self._telemetry.swaps.inc()
                 _log.warning("another adapter is served", extra={"adapter_version": kept.live.version})
             self._telemetry.tell_adapters({each.version: each.status for each in records})
@@ -95,7 +101,7 @@ class Lifecycle:
     def work(self, stopping: Callable[[], bool]) -> None:
         """What takes time: fill and check a candidate, let rows tell of what is served, drop what is kept no longer."""
         kept = self._kept.value
-        if self._restated != kept.live.version:
+        if self._restated != kept.live.version and monotonic() - self._live_since >= self._settle_s:
             live = kept.live
             restate(
                 self._store, live.adapter, live.index, stopping=lambda: stopping() or self._kept.value.live is not live

@@ -8,6 +8,7 @@ is broken off costs nothing: the next one finds what is there.
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -123,10 +124,15 @@ def put(space: Space, materials: Sequence[Material]) -> list[Exception]:
 
 
 def pages(store: ItemStore, *, unlike: str | None = None) -> Iterator[list[Expected]]:
-    """`ItemStore.expected`, in pages of which each is read when it is asked for."""
+    """`ItemStore.expected`, in pages of which each is read when it is asked for.
+
+    After each it waits for as long as was spent on it: half of the time is for requests.
+    """
     after: ExternalId | None = None
     while page := store.expected(after=after, limit=PAGE, unlike=unlike):
+        begun = monotonic()
         yield page
+        sleep(monotonic() - begun)
         after = page[-1].item_id
 
 
