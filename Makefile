@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable
-BENCHMARKS := ann backfill crash erasure event_faults events experiments exposure faults footprint hostile ingest outages overload poison remote_encoders restore retries serve simulate swap ttr
+BENCHMARKS := ann backfill crash erasure event_faults events experiments exposure faults footprint graph hostile ingest outages overload poison remote_encoders restore retries serve simulate swap ttr
 
 # Its tests have one name for all; of those, several processes would do the first alone.
 ALIKE := tests/api/test_openapi.py
