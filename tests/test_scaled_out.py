@@ -12,7 +12,7 @@ from benchmarks import processes
 from tests import servers
 from tests.toyshop import Shop, make_shop
 
-ITEMS, BATCH = 32, 16
+ITEMS, BATCH = 64, 16
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from coldstart.catalog import Stage, Status
+from benchmarks.deployment import owed
 from tests.api.conftest import Running, follow
 from tests.toyshop import USERS_OF_A_KIND
 from tests.workers.toy import wait_until
@@ -25,13 +25,8 @@ def graduate(service: Running, http: httpx.Client) -> int:
     runtime = service.runtime
     moved = graduate_clicked(runtime.store, runtime.adapter, runtime.telemetry)
     runtime.wake_index()
-    wait_until(lambda: runtime.store.due(Stage.INDEX) == 0 and _nothing_owed(service), what="the moves in the index")
+    wait_until(lambda: owed(runtime.settings) == 0, what="the moves in the index")
     return moved
-
-
-def _nothing_owed(service: Running) -> bool:
-    counts = service.runtime.store.counts()
-    return counts[Status.PENDING] == counts[Status.ENCODING] == 0
 
 
 def scores(http: httpx.Client, user_id: str) -> dict[str, float]:
