@@ -7,14 +7,11 @@ end, at its version. Ends with one JSON line.
 """
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
 from time import perf_counter
 
-import httpx
 import numpy as np
 
 from benchmarks import bulk, command, processes, ttr
@@ -61,7 +58,7 @@ def measure(service: processes.Service, folder: Path, source: Path, *, rows: int
     _, idle_ms = ttr.post(service.client, rng, posts, "idle")
     state = folder / "state"
     started = perf_counter()
-    with posting(service.url) as busy_ms:
+    with ttr.posting(service.url, pause_s=PAUSE_S) as busy_ms:
         load_with_kills(source, state, rows=rows, kills=kills)
     seconds = perf_counter() - started
     with closing(open_item_store(Settings(data_dir=state).catalog_url)) as store:
@@ -81,28 +78,6 @@ def load_with_kills(source: Path, state: Path, *, rows: int, kills: int) -> None
     for n in range(kills + 1):
         with bulk.loading(source, state, resume=n > 0) as process:
             bulk.wait_for_rows(process, state, rows * (n + 1) // (kills + 1))
-
-
-@contextmanager
-def posting(url: str) -> Iterator[list[float]]:
-    """Somebody posts items one after another meanwhile: their times to recommendable, in ms."""
-    over, times = Event(), list[float]()
-
-    def go() -> None:
-        rng = np.random.default_rng(4)
-        with httpx.Client(base_url=url, timeout=60) as client:
-            n = 0
-            while not over.wait(PAUSE_S):
-                times.extend(ttr.post(client, rng, 1, f"meanwhile-{n}")[1])
-                n += 1
-
-    thread = Thread(target=go)
-    thread.start()
-    try:
-        yield times
-    finally:
-        over.set()
-        thread.join()
 
 
 if __name__ == "__main__":

@@ -7,15 +7,13 @@ is taken beside it, with the service idle; last, items are posted while a backfi
 """
 
 import argparse
-import asyncio
 import base64
 import io
 import json
-import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -32,7 +30,7 @@ from adapters.config import AdapterConfig
 from adapters.content import Contents
 from adapters.fit import fit
 from api.cli.arrivals import wait_until_settled
-from benchmarks import bulk, encoders_alone, processes
+from benchmarks import bulk, clients, encoders_alone, processes
 from coldstart.backbones import FrozenBackbone
 from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, open_image_encoder, open_text_encoder
 from coldstart.ids import IdMap
@@ -126,8 +124,10 @@ def report(service: processes.Service, folder: Path, *, items: int, posts: int, 
         ),
         "list for nobody": timed(lambda n: client.post("/recommendations", json={}), requests),
     }
-    many, per_second = asyncio.run(crowd(client.base_url, [f"user-{n}" for n in users]))
-    rows[f"list for a known user, {CROWD} clients"] = many
+    many = clients.crowd(
+        str(client.base_url), [clients.request(f"/users/user-{n}/recommendations") for n in users], CROWD
+    )
+    rows[f"list for a known user, {CROWD} clients"] = many.ms
     with posting(client.base_url):
         busy = timed(lambda n: client.get(f"/users/user-{users[n]}/recommendations"), requests)
     rows["list for a known user, while items arrive"] = busy
@@ -137,7 +137,7 @@ def report(service: processes.Service, folder: Path, *, items: int, posts: int, 
     for name, times in rows.items():
         print(f"{name:<44}" + "".join(f"{np.percentile(times, q):8.1f}" for q in (50, 95, 99)))
     now, peak = service.memory_mb()
-    print(f"{CROWD} clients get {per_second:.0f} lists a second")
+    print(f"{CROWD} clients get {many.rps:.0f} lists a second")
     print(f"resident memory {now:.0f} MB, at most {peak:.0f} MB; start to ready {start_s:.1f} s")
     known = rows["list for a known user"]
     result = {
@@ -147,8 +147,8 @@ def report(service: processes.Service, folder: Path, *, items: int, posts: int, 
         "floor_p50_ms": round(float(np.percentile(floor_ms, 50)), 1),
         **{f"recommend_p{q}_ms": round(float(np.percentile(known, q)), 1) for q in (50, 95)},
         "recommend_busy_p95_ms": round(float(np.percentile(busy, 95)), 1),
-        "crowd_p99_ms": round(float(np.percentile(many, 99)), 1),
-        "crowd_lists_per_s": round(per_second),
+        "crowd_p99_ms": round(float(np.percentile(many.ms, 99)), 1),
+        "crowd_lists_per_s": round(many.rps),
         "put_p95_ms": round(float(np.percentile(put_ms, 95)), 1),
         "items": items,
         "posted": posts,
@@ -187,22 +187,22 @@ def post_beside_backfill(service: processes.Service, folder: Path, number: int) 
 
 
 @contextmanager
-def posting(url: httpx.URL) -> Iterator[None]:
-    """Somebody posts items without a pause meanwhile, each when the one before is retrievable."""
-    over = threading.Event()
+def posting(url: httpx.URL | str, *, pause_s: float = 0.0) -> Iterator[list[float]]:
+    """Somebody posts items meanwhile, each when the one before is retrievable: their times to recommendable, in ms."""
+    over, times = threading.Event(), list[float]()
 
     def go() -> None:
         rng = np.random.default_rng(2)
-        with httpx.Client(base_url=url, timeout=30) as client:
+        with httpx.Client(base_url=url, timeout=60) as client:
             for n in count():
-                if over.is_set():
+                if over.wait(pause_s):
                     return
-                post(client, rng, 1, f"meanwhile-{n}")
+                times.extend(post(client, rng, 1, f"meanwhile-{n}")[1])
 
     thread = threading.Thread(target=go)
     thread.start()
     try:
-        yield
+        yield times
     finally:
         over.set()
         thread.join()
@@ -217,31 +217,6 @@ def timed(request: Callable[[int], httpx.Response], times: int) -> list[float]:
         elapsed.append((time.perf_counter() - start) * 1000)
         assert len(answer.raise_for_status().json()["rows"]) == LIMIT
     return elapsed[10:]
-
-
-async def crowd(url: httpx.URL, users: Sequence[str]) -> tuple[list[float], float]:
-    """Milliseconds of each list while `CROWD` clients ask without a pause, and lists a second.
-
-    Over plain sockets: a full client would cost more than the service, on the same processors.
-    """
-    elapsed: list[float] = []
-
-    async def one(mine: Sequence[str]) -> None:
-        reader, writer = await asyncio.open_connection(url.host, url.port)
-        for user in mine:
-            start = time.perf_counter()
-            writer.write(f"GET /users/{user}/recommendations HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            assert head.startswith(b"http/1.1 200 "), head
-            length = re.search(rb"content-length: (\d+)", head)
-            assert length is not None
-            await reader.readexactly(int(length.group(1)))
-            elapsed.append((time.perf_counter() - start) * 1000)
-        writer.close()
-
-    start = time.perf_counter()
-    await asyncio.gather(*(one(users[n::CROWD]) for n in range(CROWD)))
-    return elapsed, len(users) / (time.perf_counter() - start)
 
 
 def item(rng: np.random.Generator) -> dict[str, object]:
