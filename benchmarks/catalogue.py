@@ -23,16 +23,14 @@ from adapters.serving import ServedAdapter
 from coldstart.backbones import FrozenBackbone
 from coldstart.catalog import open_item_store
 from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, open_image_encoder, open_text_encoder
-from coldstart.encoders.fetch import Fetcher
 from coldstart.ids import IdMap
 from coldstart.index import index_store_of
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
 from coldstart.vectors import Matrix, normalise
-from workers.encoding import BatchEncoder
+from workers.encoding import encoder_of
 from workers.ingest import Ingestor
 from workers.models import models_of
-from workers.pictures import PictureReader
 from workers.seeding import seed
 
 DIM, MLP_DIM, HIDDEN = 64, 32, (64, 32)
@@ -138,9 +136,8 @@ def _stock(made: Catalogue) -> None:
     adapter = ServedAdapter.load(settings.adapter_dir)
     store, indexes = open_item_store(settings.catalog_url), index_store_of(settings)
     index = indexes.create(adapter.version, adapter.dim)
-    pictures = PictureReader(Fetcher(()), max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     ingestor = Ingestor(
-        store=store, index=index, encoder=BatchEncoder(adapter, models_of(adapter, settings), pictures),
+        store=store, index=index, encoder=encoder_of(adapter, models_of(adapter, settings), settings),
         telemetry=telemetry, batch=BATCH, lease_s=600, max_attempts=1,
     )  # fmt: skip
     seed(store, adapter)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Thread
 
 from coldstart.catalog import Claim, ItemStore
+from coldstart.entities import ExternalId
 from coldstart.errors import Unavailable
 from workers.encoding import Content
 
@@ -58,5 +59,9 @@ class Ahead:
         """Let others have what was taken, at no attempt's cost; where that cannot be said, when its lease runs out."""
         with suppress(Unavailable, TimeoutError):
             if batch := self.result(_PATIENCE_S):
-                versions = {each.record.item.item_id: each.record.version for each in batch.claims}
-                store.fail(versions, _GIVEN_BACK, retry_in_s=0.0, max_attempts=None)
+                store.fail(versions_of(batch.claims), _GIVEN_BACK, retry_in_s=0.0, max_attempts=None)
+
+
+def versions_of(claims: Sequence[Claim]) -> dict[ExternalId, int]:
+    """As the store and the index are told of claimed items."""
+    return {claim.record.item.item_id: claim.record.version for claim in claims}

@@ -52,7 +52,17 @@ def open_adapter(settings: Settings, registry: AdapterStore) -> Chosen:
 
 def adapter_folder(settings: Settings) -> Path:
     """Where the adapter lies that a service on these settings serves or would serve; changes nothing."""
-    configured = load_artifact(settings.adapter_dir, backbone=settings.backbone).version
+    return _folder(settings, load_artifact(settings.adapter_dir, backbone=settings.backbone).version)
+
+
+def served_adapter(settings: Settings) -> ServedAdapter:
+    """What lies in `adapter_folder`; the configured adapter is read once, be it that or not."""
+    configured = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
+    folder = _folder(settings, configured.version)
+    return configured if folder == settings.adapter_dir else ServedAdapter.load(folder, backbone=settings.backbone)
+
+
+def _folder(settings: Settings, configured: str) -> Path:
     record = look_up(settings.catalog_url, configured)
     return settings.adapter_dir if record is None or record.version == configured else Path(record.identity.folder)
 

@@ -12,8 +12,10 @@ from PIL.Image import new as new_image
 from adapters.serving import ServedAdapter
 from coldstart.catalog import Claim, Embeddings, Encoded
 from coldstart.clean import compose_text
+from coldstart.encoders.fetch import Fetcher
 from coldstart.entities import ExternalId, Item
 from coldstart.errors import InvalidInput
+from coldstart.settings import Settings
 from coldstart.vectors import Mask, Matrix, require_finite, rounded
 from workers.models import Models
 from workers.pictures import PictureReader
@@ -97,6 +99,13 @@ class BatchEncoder:
             replace(outcome, version=content.claim.record.version, picture_error=content.picture_error)
             for outcome, content in zip(outcomes, contents, strict=True)
         ]
+
+
+def encoder_of(adapter: ServedAdapter, models: Models, settings: Settings) -> BatchEncoder:
+    """What encodes for an adapter by encoders that others may share, of pictures that the settings allow."""
+    fetcher = Fetcher(settings.image_hosts, max_bytes=settings.max_image_bytes)
+    pictures = PictureReader(fetcher, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
+    return BatchEncoder(adapter, models, pictures)
 
 
 def _mute(content: Content) -> InvalidInput:

@@ -1,5 +1,6 @@
 """What a service makes for each adapter version that it keeps, of which one answers."""
 
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
@@ -14,12 +15,12 @@ from coldstart.recommend.newcomers import Quota
 from coldstart.settings import Settings
 from coldstart.telemetry import Telemetry
 from workers.ahead import Ahead
-from workers.encoding import BatchEncoder
+from workers.encoding import BatchEncoder, encoder_of
 from workers.holding import Holder
 from workers.ingest import Ingestor
-from workers.ingestion import make_encoder, make_ingestor
+from workers.ingestion import make_ingestor
 from workers.models import Models
-from workers.periodic import Periodic
+from workers.periodic import Periodic, keep_up
 from workers.projecting import Space
 from workers.reading import Reading
 from workers.users import at_hand_of
@@ -96,7 +97,7 @@ class Workshop:
         """The generation of an adapter, on a collection of the adapter's own, which is created where it is missing."""
         settings, reading, telemetry = self.settings, self.reading, self.telemetry
         index = self.indexes.create(adapter.version, adapter.dim)
-        encoder = make_encoder(settings, adapter, self.models)
+        encoder = encoder_of(adapter, self.models, settings)
         quota = Quota(impressions=settings.newcomer_impressions, window_s=settings.newcomer_days * 86_400)
         floor = Floor(self.store, index, quota)
         recommender = Recommender(
@@ -127,24 +128,22 @@ def keep_fresh(stack: ExitStack, settings: Settings, kept: Holder[Kept], telemet
     Where that cannot be told any more, new items are shown a few times more.
     """
 
-    def look() -> None:
+    def look(_: Callable[[], bool]) -> None:
         with kept.use() as now:
             telemetry.owed.set(now.live.floor.refresh())
 
-    def follow() -> None:
+    def follow(_: Callable[[], bool]) -> None:
         with kept.use() as now:
             now.live.arms.refresh()
 
-    def tell() -> None:
+    def say() -> None:
         for each in kept.value.every:
             each.tell()
 
     kept.value.live.refresh()
-    stack.callback(tell)
-    for name, work in (("floor", look), ("experiments", follow)):
-        periodic = Periodic(name, lambda _, work=work: work(), every_s=settings.relay_seconds)  # type: ignore[misc]
-        periodic.start()
-        stack.callback(periodic.stop)
+    stack.callback(say)
+    works = {"floor": look, "experiments": follow}
+    keep_up(stack, [Periodic(name, work, every_s=settings.relay_seconds) for name, work in works.items()])
 
 
 def tell(shown: Floor | Arms) -> None:

@@ -11,7 +11,7 @@ from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, Unavailable
 from coldstart.index import Point, VectorIndex
 from coldstart.telemetry import Telemetry
-from workers.ahead import Ahead, Batch
+from workers.ahead import Ahead, Batch, versions_of
 from workers.encoding import BatchEncoder
 from workers.isolation import isolate, retry_delay
 from workers.pace import Pace
@@ -192,7 +192,7 @@ class Ingestor:
         try:
             with self._telemetry.step("index"):
                 for each in (*(other.index for other in others), index):
-                    each.delete(_versions(claims))
+                    each.delete(versions_of(claims))
         except Unavailable as error:
             self._fail(claims, [error] * len(claims))
         else:
@@ -201,7 +201,7 @@ class Ingestor:
     def _done(self, claims: Sequence[Claim], *, outcome: str) -> None:
         if claims:
             with self._telemetry.step("store"):
-                self._store.done(_versions(claims))
+                self._store.done(versions_of(claims))
             self._count(**{outcome: len(claims)})
             _log.info(outcome, extra={"items": len(claims)})
 
@@ -214,7 +214,7 @@ class Ingestor:
             elif isinstance(outcome, Exception):
                 alike[_reason(outcome), retry_delay(claim.attempts), self._max_attempts].append(claim)
         for (reason, delay, limit), failed in alike.items():
-            self._store.fail(_versions(failed), reason, retry_in_s=delay, max_attempts=limit)
+            self._store.fail(versions_of(failed), reason, retry_in_s=delay, max_attempts=limit)
             self._count(failed=len(failed))
             _log.warning("not ingested", extra={"item_ids": [_id(claim) for claim in failed][:10], "error": reason})
 
@@ -225,10 +225,6 @@ class Ingestor:
 
 def _id(claim: Claim) -> ExternalId:
     return claim.record.item.item_id
-
-
-def _versions(claims: Sequence[Claim]) -> dict[ExternalId, int]:
-    return {_id(claim): claim.record.version for claim in claims}
 
 
 class Beside:

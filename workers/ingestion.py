@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from celery import Celery
 from celery.signals import worker_process_shutdown
@@ -12,7 +11,6 @@ from celery.signals import worker_process_shutdown
 from adapters.serving import ServedAdapter
 from coldstart.catalog import ItemStore, Stage, open_item_store
 from coldstart.catalog.adapters import AdapterStore
-from coldstart.encoders.fetch import Fetcher
 from coldstart.errors import InvalidInput, Unavailable
 from coldstart.index import IndexStore, VectorIndex, index_store_of
 from coldstart.settings import Settings
@@ -20,13 +18,12 @@ from coldstart.telemetry import Telemetry
 from workers.ahead import Ahead
 from workers.app import ENCODE, INDEX, QUEUES, is_in_process, make_app
 from workers.backlog import Backlog
-from workers.choosing import adapter_folder
+from workers.choosing import served_adapter
 from workers.embedded import EmbeddedWorker
-from workers.encoding import BatchEncoder
+from workers.encoding import BatchEncoder, encoder_of
 from workers.ingest import Ingestor
 from workers.isolation import Lazy
-from workers.models import Models, models_of
-from workers.pictures import PictureReader
+from workers.models import models_of
 from workers.relay import Relay
 from workers.steps import Steps
 from workers.tasks import register, wake
@@ -101,7 +98,7 @@ def make_worker(settings: Settings) -> tuple[Celery, tuple[str, ...]]:
             "a separate worker needs a broker", subject="broker_url",
             remedy="Set COLDSTART_BROKER_URL to redis://... or amqp://... for service and workers",
         )  # fmt: skip
-    adapter = ServedAdapter.load(_folder(settings), backbone=settings.backbone)
+    adapter = _adapter(settings)
     app = make_app(settings.broker_url, lease_s=settings.lease_seconds, memory_mb=settings.worker_memory_mb)
     ingestor_now = Lazy(lambda: _open_ingestors(settings, adapter))
 
@@ -130,13 +127,13 @@ def open_store(stack: ExitStack, settings: Settings) -> ItemStore:
     return store
 
 
-def _folder(settings: Settings) -> Path:
-    """The adapter's; the configured one where the database is away, as the service places anew what others encoded."""
+def _adapter(settings: Settings) -> ServedAdapter:
+    """The configured one where the database is away, as the service places anew what others encoded."""
     try:
-        return adapter_folder(settings)
+        return served_adapter(settings)
     except Unavailable as error:
         _log.warning("what was promoted is not known", extra={"error": str(error)})
-        return settings.adapter_dir
+        return ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
 
 
 def _open_ingestors(settings: Settings, adapter: ServedAdapter) -> Callable[[], Ingestor]:
@@ -144,7 +141,7 @@ def _open_ingestors(settings: Settings, adapter: ServedAdapter) -> Callable[[], 
     stack = ExitStack()
     worker_process_shutdown.connect(lambda **_: stack.close(), weak=False)
     store, telemetry = open_store(stack, settings), Telemetry()
-    encoder = make_encoder(settings, adapter, models_of(adapter, settings, telemetry))
+    encoder = encoder_of(adapter, models_of(adapter, settings, telemetry), settings)
     ahead = Ahead()
     stack.callback(ahead.give_back, store)
     passes_on = make_ingestor(settings, store, None, encoder, telemetry, ahead=ahead)
@@ -177,13 +174,6 @@ def make_ingestor(
         max_attempts=settings.max_attempts,
         ahead=ahead,
     )
-
-
-def make_encoder(settings: Settings, adapter: ServedAdapter, models: Models) -> BatchEncoder:
-    """What encodes for an adapter by encoders that others may share."""
-    fetcher = Fetcher(settings.image_hosts, max_bytes=settings.max_image_bytes)
-    pictures = PictureReader(fetcher, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
-    return BatchEncoder(adapter, models, pictures)
 
 
 def _start_relay(

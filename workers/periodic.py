@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 
 _log = logging.getLogger(__name__)
 
@@ -41,3 +42,10 @@ class Periodic:
                 self._work(self._stopping.is_set)
             except Exception:
                 _log.exception("%s failed, and is tried again", self._name)
+
+
+def keep_up(stack: ExitStack, rounds: Iterable[Periodic]) -> None:
+    """Start them, and stop them with the stack."""
+    for each in rounds:
+        each.start()
+        stack.callback(each.stop)

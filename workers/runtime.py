@@ -36,7 +36,7 @@ from workers.holding import Holder
 from workers.ingestion import Ingestion, open_indexes, open_ingestion, open_store, require_encoders
 from workers.lifecycle import Lifecycle
 from workers.models import Models, models_of
-from workers.periodic import Periodic
+from workers.periodic import Periodic, keep_up
 from workers.reading import open_reading
 from workers.recording import Recorder
 from workers.recovery import recover
@@ -199,9 +199,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         indexes = open_indexes(stack, settings)
         index = indexes.create(adapter.version, adapter.dim)
         store = open_store(stack, settings)
-        recover(
-            settings, store, indexes, index, adapter.version, chosen.readable, missed_nothing=chosen.kept
-        )  # fmt: skip
+        recover(settings, store, indexes, index, adapter.version, chosen.readable, missed_nothing=chosen.kept)
         models = models_of(adapter, settings, telemetry)
         reading = open_reading(stack, settings, store, telemetry, text_encoder=adapter.text_fingerprint)
         ahead = Ahead()
@@ -219,8 +217,8 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         keep_fresh(stack, settings, kept, telemetry)
         runtime = Runtime(
             settings=settings, telemetry=telemetry, store=store, backfills=backfills, models=models, adapters=registry,
-            kept=kept,
-            lifecycle=lifecycle, places={"state": StatePlace(reading.state)}, **vars(reading), **vars(ingestion),
+            kept=kept, lifecycle=lifecycle, places={"state": StatePlace(reading.state)}, **vars(reading),
+            **vars(ingestion),
         )  # fmt: skip
         start_upkeep(stack, settings, store, indexes, kept, telemetry, wake_index=runtime.wake_index)
         _follow(stack, settings, lifecycle)
@@ -248,7 +246,6 @@ def _open_ingestion(
 
 def _follow(stack: ExitStack, settings: Settings, lifecycle: Lifecycle) -> None:
     """Follow what is said of adapters; what takes time has a thread of its own."""
-    for name, work in (("adapters", lambda _: lifecycle.follow()), ("projecting", lifecycle.work)):
-        periodic = Periodic(name, work, every_s=settings.relay_seconds)
-        periodic.start()
-        stack.callback(periodic.stop)
+    following = Periodic("adapters", lambda _: lifecycle.follow(), every_s=settings.relay_seconds)
+    projecting = Periodic("projecting", lifecycle.work, every_s=settings.relay_seconds)
+    keep_up(stack, [following, projecting])

@@ -12,7 +12,7 @@ from workers.drift import watch_drift
 from workers.generation import Kept
 from workers.graduation import graduate_clicked
 from workers.holding import Holder
-from workers.periodic import Periodic
+from workers.periodic import Periodic, keep_up
 from workers.reconcile import log, reconcile
 
 DRIFT_SECONDS = 60.0
@@ -62,6 +62,4 @@ def start_upkeep(
         yield Periodic("reconcile", compare, every_s=settings.reconcile_seconds)
         yield Periodic("drift", watch, every_s=DRIFT_SECONDS)
 
-    for each in rounds():
-        each.start()
-        stack.callback(each.stop)
+    keep_up(stack, rounds())

@@ -3,13 +3,12 @@
 import json
 import time
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.options import with_settings
+from api.cli.options import Json, moment, with_settings
 from coldstart.errors import Conflict
 from coldstart.settings import Settings
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from coldstart.catalog.adapters import AdapterRecord, AdapterStore
 
 adapters = typer.Typer(help="List, register, promote, roll back and retire adapter versions.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="As the list shows it")]
 LOOK_S = 0.2
 
@@ -120,8 +118,8 @@ def _told(record: "AdapterRecord") -> dict[str, Any]:
     own = record.identity
     return {
         "version": record.version, "status": record.status, "folder": own.folder, "projected": record.projected,
-        "total": record.total, "registered_at": _moment(record.registered_at), "ready_at": _moment(record.ready_at),
-        "live_at": _moment(record.live_at), "backbone": own.backbone, "text_encoder": own.text_encoder,
+        "total": record.total, "registered_at": moment(record.registered_at), "ready_at": moment(record.ready_at),
+        "live_at": moment(record.live_at), "backbone": own.backbone, "text_encoder": own.text_encoder,
         "image_encoder": own.image_encoder, "error": record.error,
     }  # fmt: skip
 
@@ -139,11 +137,5 @@ def _line(record: "AdapterRecord") -> str:
         case AdapterStatus.FAILED:
             more = record.error or ""
         case _:
-            more = (
-                f"live {_moment(record.live_at)}" if record.live_at else f"registered {_moment(record.registered_at)}"
-            )
+            more = f"live {moment(record.live_at)}" if record.live_at else f"registered {moment(record.registered_at)}"
     return f"{record.version}  {record.status:<10}  {more}  {record.identity.folder}"
-
-
-def _moment(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

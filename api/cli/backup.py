@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-from api.cli.options import with_settings
+from api.cli.options import Json, with_settings
 from coldstart.settings import Settings
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON")]
 
 
 @with_settings("data_dir", "adapter", "backbone", "database_url")

@@ -27,7 +27,7 @@ from coldstart.errors import ColdstartError, Conflict
 from coldstart.index import index_store_of
 from coldstart.settings import Settings
 from workers.app import MEMORY, is_in_process, make_app
-from workers.choosing import adapter_folder
+from workers.choosing import served_adapter
 from workers.models import models_of
 
 PACKAGES = ("coldstart-service", "fastapi", "celery", "sqlalchemy", "qdrant-edge-py", "onnxruntime", "torch")
@@ -60,7 +60,7 @@ def examine(settings: Settings, sources: Mapping[str, str]) -> Iterator[Finding]
     yield _attempt("database", lambda: _database(settings))
     yield _attempt("keys", lambda: _keys(settings))
     try:
-        adapter = ServedAdapter.load(adapter_folder(settings), backbone=settings.backbone)
+        adapter = served_adapter(settings)
     except ColdstartError as error:
         yield _failed("adapter", error)
     else:

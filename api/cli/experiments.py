@@ -2,12 +2,11 @@
 
 import json
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.options import with_settings
+from api.cli.options import Json, moment, with_settings
 from coldstart.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from coldstart.experiments.report import Report
 
 experiments = typer.Typer(help="List, show, start, stop and report on experiments.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The experiment's id, as the list shows it")]
 
 
@@ -105,7 +103,7 @@ def _tell(found: "Report") -> None:
 
 def _line(experiment: "Experiment") -> str:
     times = "".join(
-        f"  {word} {datetime.fromtimestamp(at, UTC).isoformat(timespec='seconds')}"
+        f"  {word} {moment(at)}"
         for word, at in (("started", experiment.started_at), ("stopped", experiment.stopped_at))
         if at is not None
     )

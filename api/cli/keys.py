@@ -3,12 +3,11 @@
 import json
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api.cli.options import with_settings
+from api.cli.options import Json, moment, with_settings
 from coldstart.access import ApiKey, Scope
 from coldstart.settings import Settings
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from coldstart.catalog.keys import KeyStore
 
 keys = typer.Typer(help="Make, list and revoke API keys of the HTTP interface.", no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON")]
 
 
 @keys.command()
@@ -74,10 +72,6 @@ def _told(key: ApiKey) -> dict[str, str | None]:
         "id": key.key_id,
         "scope": key.scope,
         "name": key.name,
-        "created_at": _time(key.created_at),
-        "revoked_at": None if key.revoked_at is None else _time(key.revoked_at),
+        "created_at": moment(key.created_at),
+        "revoked_at": moment(key.revoked_at),
     }
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, get_origin
@@ -13,6 +14,17 @@ from coldstart.settings import Settings, trace_settings
 Config = Annotated[
     Path | None, typer.Option("--config", help="Settings file; coldstart.toml where it exists", show_default=False)
 ]
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON")]
+
+
+def moment(at: float | None) -> str | None:
+    """A time in Unix seconds as results tell it, ``None`` where there is none.
+
+    >>> moment(0.0)
+    '1970-01-01T00:00:00+00:00'
+    """
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 
-from adapters.serving import ServedAdapter
 from api.cli.checks import Finding, State
 from coldstart.catalog import open_item_store
 from coldstart.errors import ColdstartError, Conflict, NotFound
 from coldstart.index import index_store_of
 from coldstart.settings import Settings
-from workers.choosing import adapter_folder
+from workers.choosing import served_adapter
 from workers.reconcile import Reconciled, reconcile
 
 SUBJECT = "reconcile"
@@ -36,7 +35,7 @@ def repair(settings: Settings) -> Iterator[Finding]:
 
 
 def _reconciled(settings: Settings) -> Reconciled:
-    adapter = ServedAdapter.load(adapter_folder(settings), backbone=settings.backbone)
+    adapter = served_adapter(settings)
     if settings.qdrant_url is None and not settings.index_dir.exists():
         raise NotFound("there is no index yet", remedy="Start the service: it makes one and fills it")
     with closing(index_store_of(settings)) as indexes:

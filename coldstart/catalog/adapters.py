@@ -5,13 +5,13 @@ live and at most one is the way back. What the rows here say is what every proce
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, inspect, select, text, update
+from sqlalchemy import Connection, Row, delete, inspect, select, update
 
 from coldstart.catalog import schema
 from coldstart.catalog.dump import is_vacant
@@ -120,7 +120,7 @@ class AdapterStore:
         That is what was promoted last; or the configured one where there is none, or where the settings have come to
         name another version since. What was live then is the way back, if it reads the same embeddings.
         """
-        with self._changing() as tx:
+        with self._database.write_alone(adapters) as tx:
             chosen = _chosen(tx, configured.version)
             if chosen is not None:
                 return chosen
@@ -145,7 +145,7 @@ class AdapterStore:
         Conflict
             Where it is of another backbone or of other encoders than the live version, or another is being projected.
         """
-        with self._changing() as tx:
+        with self._database.write_alone(adapters) as tx:
             found = _all(tx)
             for each in found:
                 if each.version == identity.version and each.status in KEPT:
@@ -165,7 +165,7 @@ class AdapterStore:
 
     def promote(self, version: str) -> AdapterRecord:
         """Make a ready version the live one, and the live one the way back; `Conflict` where it is not ready."""
-        with self._changing() as tx:
+        with self._database.write_alone(adapters) as tx:
             wanted = _require(tx, version)
             if wanted.status is not AdapterStatus.READY:
                 raise Conflict(
@@ -182,7 +182,7 @@ class AdapterStore:
 
         `Conflict` where there is none to go back to.
         """
-        with self._changing() as tx:
+        with self._database.write_alone(adapters) as tx:
             back = next((each for each in _all(tx) if each.status is AdapterStatus.PREVIOUS), None)
             if back is None:
                 raise Conflict(
@@ -195,7 +195,7 @@ class AdapterStore:
 
     def retire(self, version: str) -> AdapterRecord:
         """Keep a version no longer; its collection is dropped. `Conflict` for the live one."""
-        with self._changing() as tx:
+        with self._database.write_alone(adapters) as tx:
             if _require(tx, version).status is AdapterStatus.LIVE:
                 raise Conflict("the version is live", subject=version, remedy="Promote another, or roll back, first")
             _set(tx, version, status=AdapterStatus.RETIRED)
@@ -210,13 +210,13 @@ class AdapterStore:
     def ready(self, version: str, *, items: int) -> None:
         """Say that a candidate is complete and was checked; nothing where it is none any more."""
         values = {"status": AdapterStatus.READY, "projected": items, "total": items, "ready_at": self._now()}
-        with self._changing() as tx:
+        with self._database.write_alone(adapters) as tx:
             _set(tx, version, of=_CANDIDATES[:2], **values)
 
     def fail(self, version: str, reason: str) -> None:
         """Say why a version cannot be served; nothing where it is live or not kept any more."""
         kept = [status for status in KEPT if status is not AdapterStatus.LIVE]
-        with self._changing() as tx:
+        with self._database.write_alone(adapters) as tx:
             _set(tx, version, of=kept, status=AdapterStatus.FAILED, error=storable(reason))
 
     def close(self) -> None:
@@ -229,14 +229,6 @@ class AdapterStore:
         own = {name: getattr(identity, name) for name in AdapterIdentity.__dataclass_fields__}
         row = {"registered_at": self._now(), "projected": 0, "total": 0, **own, **values}
         tx.execute(insert(tx, adapters).values(row))
-
-    @contextmanager
-    def _changing(self) -> Iterator[Connection]:
-        """A transaction beside which no other changes versions: each is a step from what is read before."""
-        with self._database.write(durable=True) as tx:
-            if not self._database.is_sqlite:  # whose writers are alone already
-                tx.execute(text("LOCK TABLE adapters IN SHARE ROW EXCLUSIVE MODE"))
-            yield tx
 
 
 def look_up(url: str, configured: str) -> AdapterRecord | None:

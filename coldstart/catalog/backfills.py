@@ -5,12 +5,11 @@ it before finds out at its next chunk, which is not taken.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, case, func, insert, select, update
 
 from coldstart.catalog import Accepted, Draft, Status, accepting, schema
 from coldstart.catalog.bulk import LEASE_S, PRIORITY, Backfill, Chunk, Problem, Source, State
@@ -42,7 +41,7 @@ class BackfillStore:
 
         One that was left half way and has changed since is given up in favour of the new one.
         """
-        with self._alone() as tx:
+        with self._database.write_alone(backfills) as tx:
             now = self._now()
             for other in _unfinished(tx, source, now):
                 lost = f"the source has changed, and is loaded anew as {backfill_id}"
@@ -61,7 +60,7 @@ class BackfillStore:
 
         `Conflict` where it is done, another process is at it, or the source is not what it was.
         """
-        with self._alone() as tx:
+        with self._database.write_alone(backfills) as tx:
             now = self._now()
             found = _require(tx, backfill_id, now)
             match found.state:
@@ -174,14 +173,6 @@ class BackfillStore:
     def close(self) -> None:
         """Release connections."""
         self._database.close()
-
-    @contextmanager
-    def _alone(self) -> Iterator[Connection]:
-        """A transaction beside which no other begins or resumes a backfill."""
-        with self._database.write(durable=True) as tx:
-            if not self._database.is_sqlite:  # whose writers are alone already
-                tx.execute(text("LOCK TABLE backfills IN SHARE ROW EXCLUSIVE MODE"))
-            yield tx
 
 
 def is_held(backfill: Backfill, owner: str) -> bool:

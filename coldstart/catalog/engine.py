@@ -17,7 +17,7 @@ from sqlite3 import SQLITE_BUSY, OperationalError
 from sqlite3 import Connection as SqliteConnection
 from time import monotonic, sleep
 
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, Table, create_engine, event, exc, make_url, text
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from coldstart.errors import ColdstartError, InvalidInput, MissingExtra, Unavailable
@@ -30,7 +30,7 @@ _WAL_PATIENCE_S = 5.0  # as long as a write waits for another process's
 
 
 class Database:
-    """An engine with two kinds of transaction.
+    """An engine with transactions that read, that write, and that write a table alone.
 
     Within a process SQLite's writers queue at a lock: left to SQLite's own polling, the 99th percentile of a write
     under contention is ten times as long.
@@ -57,6 +57,14 @@ class Database:
         """
         options = {_SYNCHRONOUS: "FULL" if durable else "NORMAL"}
         with self._writers, self._connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write_alone(self, table: Table) -> Iterator[Connection]:
+        """A durable `write` beside which nobody else writes the table: each is a step from what is read before."""
+        with self.write(durable=True) as connection:
+            if not self.is_sqlite:  # whose writers are alone already
+                connection.execute(text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
             yield connection
 
     def clear_log(self) -> None:

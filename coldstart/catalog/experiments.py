@@ -1,11 +1,10 @@
 """Experiments and what their units were shown, in the database beside the events that are counted for them."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from coldstart.catalog import schema
 from coldstart.catalog.identities import Digests, Names
@@ -40,7 +39,7 @@ class ExperimentStore:
 
     def create(self, draft: Experiment) -> Experiment:
         """Keep a draft; `Conflict` where there is an experiment of this id."""
-        with self._changing() as tx:
+        with self._database.write_alone(experiments) as tx:
             if _found(tx, draft.experiment_id) is not None:
                 raise Conflict(
                     "there is an experiment of this id already", subject=draft.experiment_id,
@@ -117,19 +116,11 @@ class ExperimentStore:
         self._database.close()
 
     def _change(self, experiment_id: ExternalId, change: Callable[[Experiment, Connection], Experiment]) -> Experiment:
-        with self._changing() as tx:
+        with self._database.write_alone(experiments) as tx:
             changed = change(_require(tx, experiment_id), tx)
             row = update(experiments).where(experiments.c.experiment_id == experiment_id)
             tx.execute(row.values(status=changed.status, design=write(changed)))
         return changed
-
-    @contextmanager
-    def _changing(self) -> Iterator[Connection]:
-        """A transaction beside which no other changes experiments: what runs is read before more is started."""
-        with self._database.write(durable=True) as tx:
-            if not self._database.is_sqlite:  # whose writers are alone already
-                tx.execute(text("LOCK TABLE experiments IN SHARE ROW EXCLUSIVE MODE"))
-            yield tx
 
 
 def _found(tx: Connection, experiment_id: ExternalId) -> Experiment | None:

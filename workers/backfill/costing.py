@@ -11,13 +11,11 @@ from adapters.serving import ServedAdapter
 from coldstart.catalog import Claim, Draft, Encoded, ItemRecord, Status
 from coldstart.catalog.bulk import Problem
 from coldstart.catalog.statements import chunks
-from coldstart.encoders.fetch import Fetcher
 from coldstart.settings import Settings
 from workers.backfill.survey import LOOK, OnRows, Survey
-from workers.encoding import BatchEncoder
+from workers.encoding import BatchEncoder, encoder_of
 from workers.isolation import isolate
 from workers.models import models_of
-from workers.pictures import PictureReader
 
 SAMPLE = 64
 """Items that are encoded to know how long one takes."""
@@ -94,10 +92,8 @@ def cost(counted: Counted, settings: Settings) -> Cost:
     Raises `NotFound` where there is no adapter, and what keeps encoders from being opened.
     """
     adapter = ServedAdapter.load(settings.adapter_dir, backbone=settings.backbone)
-    fetcher = Fetcher(settings.image_hosts, max_bytes=settings.max_image_bytes)
-    pictures = PictureReader(fetcher, max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels)
     forgetful = settings.model_copy(update={"encoder_memory_mb": 0})  # some of the sample is encoded twice
-    encoder = BatchEncoder(adapter, models_of(adapter, forgetful), pictures)
+    encoder = encoder_of(adapter, models_of(adapter, forgetful), settings)
     encoder.open()
     _encode(encoder, counted.sample[:_BATCH])  # the first batch of a model is slow
     wall, cpu = time.perf_counter(), time.process_time()
