@@ -6,6 +6,7 @@ from typing import Any
 from coldstart.entities import Item
 from coldstart.index import Filter
 
+ALWAYS = float("-inf"), float("inf")
 PUBLISHED_AT, EXPIRES_AT = "published_at", "expires_at"
 
 
@@ -33,4 +34,4 @@ def shown_within(payload: Mapping[str, Any]) -> tuple[float, float]:
     >>> shown_within({"expires_at": 10.0})
     (-inf, 10.0)
     """
-    return payload.get(PUBLISHED_AT, float("-inf")), payload.get(EXPIRES_AT, float("inf"))
+    return payload.get(PUBLISHED_AT, ALWAYS[0]), payload.get(EXPIRES_AT, ALWAYS[1])

@@ -64,7 +64,7 @@ def rounded(embeddings: Matrix) -> Matrix:
 
 def require_finite(vectors: Matrix | Vector, subject: str) -> None:
     """Raise `InvalidInput` where a vector holds NaN or an infinity: engines accept those and rank them first."""
-    if not np.isfinite(vectors).all():
+    if not np.isfinite(np.vdot(vectors, vectors)) and not np.isfinite(vectors).all():
         raise InvalidInput(
             "the vector holds NaN or an infinite number", subject=subject, remedy="Check the encoder or the import"
         )

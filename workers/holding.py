@@ -1,8 +1,7 @@
 """Something that is replaced while it is used."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -22,7 +21,7 @@ class Holder(Generic[T]):
 
     def __init__(self, value: T) -> None:
         self._changed = threading.Condition()
-        self._current = _Lent(value)
+        self._current = _Lent(value, self._changed)
         self._replaced: list[_Lent[T]] = []
 
     @property
@@ -30,25 +29,18 @@ class Holder(Generic[T]):
         """The value that the next user gets."""
         return self._current.value
 
-    @contextmanager
-    def use(self) -> Iterator[T]:
+    def use(self) -> AbstractContextManager[T]:
         """Lend the value to a block."""
         with self._changed:
             lent = self._current
             lent.users += 1
-        try:
-            yield lent.value
-        finally:
-            with self._changed:
-                lent.users -= 1
-                if not lent.users:
-                    self._changed.notify_all()
+        return lent
 
     def replace(self, value: T) -> None:
         """Lend this one from now on."""
         with self._changed:
             self._replaced.append(self._current)
-            self._current = _Lent(value)
+            self._current = _Lent(value, self._changed)
 
     def drained(self, *, timeout_s: float) -> bool:
         """Wait until nobody uses anything that was replaced; ``False`` where somebody still does after so long."""
@@ -60,8 +52,17 @@ class Holder(Generic[T]):
         return not self._replaced
 
 
-class _Lent(Generic[T]):
-    """A value, and how many use it."""
+class _Lent(AbstractContextManager[T]):
+    """A value, and how many use it; each leaves it as a context. A generator's would take as long as all the rest."""
 
-    def __init__(self, value: T) -> None:
-        self.value, self.users = value, 0
+    def __init__(self, value: T, changed: threading.Condition) -> None:
+        self.value, self.users, self._changed = value, 0, changed
+
+    def __enter__(self) -> T:
+        return self.value
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self.users -= 1
+            if not self.users:
+                self._changed.notify_all()

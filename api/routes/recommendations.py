@@ -1,12 +1,14 @@
 """Recommendations: for a known user, for clicked items, for a sentence, for nobody in particular."""
 
+import re
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Response
+from fastapi import Request as HttpRequest
 
-from api.access import GuardedRoute, needs
+from api.access import GuardedRoute, at_once, needs
 from api.dependencies import ListLimit, Service, ServiceDep
 from api.paths import UserId
 from api.problems import documented
@@ -20,8 +22,27 @@ from coldstart.recommend import RecommendationList, Request
 from coldstart.recommend.arms import Assignment
 from coldstart.recommend.at_hand import NotAtHand
 from coldstart.recommend.policy import Boost
+from coldstart.recommend.request import LIMIT
 
 router = APIRouter(tags=["recommendations"], route_class=GuardedRoute)
+_LENGTH = re.compile(rb"limit=(\d{1,3})")
+
+
+def _at_hand(request: HttpRequest) -> Response | None:
+    """The list of a user who has asked before, where nothing has to be asked for."""
+    asked, length = request.scope["query_string"], LIMIT
+    if asked:
+        match = _LENGTH.fullmatch(asked)
+        if match is None or not (length := int(match[1])):
+            return None
+    user_id, service = request.path_params["user_id"], request.app.state.service
+    try:
+        answer, assignments = service.runtime.recommend(
+            Request(user_id=user_id, limit=length), unit=user_id, at_hand=True
+        )
+    except NotAtHand:
+        return None
+    return lists.recommendations(answer, assignments)
 
 
 @router.get(
@@ -31,7 +52,8 @@ router = APIRouter(tags=["recommendations"], route_class=GuardedRoute)
     responses=documented(422, 503),
 )
 @needs(Scope.READ)
-async def for_user(user_id: UserId, service: ServiceDep, limit: ListLimit = 20) -> Response:
+@at_once(_at_hand)
+async def for_user(user_id: UserId, service: ServiceDep, limit: ListLimit = LIMIT) -> Response:
     """From the user's history and recent events; a user nobody has heard of gets what is popular and new."""
     answer, assignments = await _recommend(service, Request(user_id=user_id, limit=limit), unit=user_id)
     return lists.recommendations(answer, assignments)
@@ -64,7 +86,7 @@ async def recommend(body: RecommendationsBody, service: ServiceDep) -> Response:
 async def _recommend(
     service: Service, request: Request, *, unit: str | None
 ) -> tuple[RecommendationList, tuple[Assignment, ...]]:
-    """At once of what is at hand, which takes less than a thread; else in one, so that what hangs keeps nobody else."""
+    """Of what is at hand, which takes less than a thread; else in one, so that what hangs keeps nobody else."""
     with suppress(NotAtHand):
         return service.runtime.recommend(request, unit=unit, at_hand=True)
     permits = service.sentences if request.preferences else service.lists

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from coldstart.bodies import MAX_BATCH, Body, Id, Seconds, at_most, takes
 from coldstart.clean import clean_text
-from coldstart.recommend.request import MAX_LIMIT
+from coldstart.recommend.request import LIMIT, MAX_LIMIT
 
 MAX_CLICKED = 1000
 MAX_EXCLUDED = 10_000
@@ -157,7 +157,7 @@ class RecommendationsBody(Body):
     session_id: Id | None = Field(default=None, description="Of an anonymous reader: experiments go by it")
     clicked: list[Id] = Field([], max_length=MAX_CLICKED, description="Items the reader has just looked at")
     preferences: Sentence | None = Field(default=None, description="What they would like, in words")
-    limit: Limit = 20
+    limit: Limit = LIMIT
     filter: Conditions = Field(
         {},
         max_length=MAX_CONDITIONS,

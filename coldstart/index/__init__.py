@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 from coldstart.entities import ExternalId, Scalar
 from coldstart.settings import Settings
@@ -44,12 +44,22 @@ class Point:
     payload: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One answer of a query: ``score`` is the inner product of query and vector."""
+class Hit(NamedTuple):
+    """One answer of a query: ``score`` is the inner product of query and vector.
+
+    A tuple, since a list is made of scores of them; the payload is the index's own and not to be changed.
+    """
 
     item_id: ExternalId
     score: float
+    version: int
+    payload: Mapping[str, Any]
+
+
+class Stored(NamedTuple):
+    """What is stored of a live item beside its vector; the payload is the index's own and not to be changed."""
+
+    item_id: ExternalId
     version: int
     payload: Mapping[str, Any]
 
@@ -103,6 +113,10 @@ class VectorIndex(Protocol):
 
     def fetch(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Point]:
         """The live points among the ids; absent and deleted ones are left out."""
+        ...
+
+    def look_up(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Stored]:
+        """The same without their vectors."""
         ...
 
     def count(self) -> int:

@@ -51,6 +51,20 @@ class Condition:
             return "float"
         return "keyword" if any(isinstance(match, str) for match in self.matches) else None
 
+    @property
+    def root(self) -> str:
+        """Where its path begins: without that a negated condition holds.
+
+        >>> read_filter({"attributes.price": {"not": 1}})[0].root
+        'attributes'
+        """
+        return self.path.partition(".")[0]
+
+    @property
+    def is_rarely_broken(self) -> bool:
+        """Whether it is about the few that are out: those with a number within bounds, such as a time that is over."""
+        return self.negated and self.index_kind == "float"
+
     def holds(self, payload: Mapping[str, Any]) -> bool:
         """Whether the payload satisfies the condition: what the engines compute, in plain Python."""
         found = any(_fits(value, match) for value in _values(payload, self.path) for match in self.matches)

@@ -14,15 +14,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
+import orjson
 import qdrant_edge as qdrant
 
 from coldstart.entities import ExternalId
 from coldstart.errors import Unavailable
-from coldstart.index import Filter, Held, Hit, Point, VectorIndex, graph
-from coldstart.index.conditions import Bounds, Condition, Match, flag, flags, json_path, read_filter
+from coldstart.index import Filter, Held, Hit, Point, Stored, VectorIndex, graph
+from coldstart.index.conditions import Condition, flags, json_path, read_filter
+from coldstart.index.edge_filters import edge_filter, few_ids
 from coldstart.index.folder import GENERATION, FolderLock, Generations, write_atomically
 from coldstart.index.naming import check_collection, require_known, require_not_live, require_width
 from coldstart.index.points import (
@@ -30,19 +32,23 @@ from coldstart.index.points import (
     EngineId,
     Write,
     held,
-    hit,
     live_point,
+    live_stored,
     queries,
     stored_id,
     tombstones,
     upserts,
 )
+from coldstart.index.remembering import Remembered
 from coldstart.vectors import Matrix
 
 _SLICE = 256  # rows written in one call of the engine: about 2 ms
 _FLUSH_EVERY = 20_000  # rows; a flush takes 50 to 100 ms, replaying this much log at the next start 0.3 s
 _MAX_PAYLOAD_INDEXES = 16  # the paths come from requests, which could otherwise let them grow without end
-_FEW = 100  # excluded ids that are kept as the engine takes them
+_FEW = 64  # excluded ids: a graph is searched for the best hundred in any case
+_SPARE = 4  # more answers than wanted, of which conditions that are rarely broken may take some away
+_PAGE = 1000  # points read together that are worth remembering
+_REMEMBERED_BYTES = 32_000_000  # of what is stored with points, and again of whole points
 _GRACE_S = 0.5
 _LIVE_VECTOR = qdrant.Filter(must=[qdrant.HasVectorCondition("")])
 
@@ -60,6 +66,8 @@ class EdgeIndex:
         self._lock = threading.Lock()
         self._unflushed = 0
         self._changed: set[EngineId] | None = None  # since the copy that a graph is being built of
+        self._stored = Remembered(self._read_stored, size_of=_size_of, max_bytes=_REMEMBERED_BYTES)
+        self._points = Remembered(self._read_points, size_of=_size_of, max_bytes=_REMEMBERED_BYTES)
 
     def upsert(self, points: Sequence[Point]) -> None:
         self._write(upserts(points, self.dim))
@@ -75,22 +83,66 @@ class EdgeIndex:
         if any(condition.is_empty for condition in conditions):
             return [[] for _ in vectors]
         self._index_payload(conditions)
-        wanted = _filter(conditions, exclude)
-        answers = []
-        for vector in vectors.tolist():  # one call each, so that a large batch lets other threads in between
-            request = qdrant.SearchRequest(qdrant.Query.Nearest(vector), limit, filter=wanted, with_payload=True)
-            with _engine(self._name):
-                found = self._shard.search(request)  # `query`, which also plans prefetches, takes 8 % longer
-            hits = (hit(point.id, point.score, point.payload) for point in found)
-            answers.append([answer for answer in hits if answer is not None])
-        return answers
+        # One call each, so that a large batch lets other threads in between.
+        return [self._nearest(vector, limit, conditions, exclude) for vector in vectors.tolist()]
+
+    def _nearest(
+        self, vector: list[float], limit: int, conditions: Sequence[Condition], exclude: Sequence[ExternalId]
+    ) -> list[Hit]:
+        """More than is wanted, of which few are taken away again: the engine would ask each point that it looks at.
+
+        It is told of conditions that nearly everything fulfils where they took too many, and of many excluded ids.
+        """
+        rare = [condition for condition in conditions if condition.is_rarely_broken]
+        few = few_ids(tuple(exclude)) if len(exclude) <= _FEW else frozenset()
+        if rare or few:
+            others = [condition for condition in conditions if not condition.is_rarely_broken]
+            enough = limit + (_SPARE if rare else 0)
+            found = self._search(vector, enough + len(few), edge_filter(others, () if few else exclude))
+            left = list(islice(((at, score) for at, score in found if at not in few), enough))
+            hits = self._hits(left)
+            for condition in rare:
+                hits = [hit for hit in hits if condition.root not in hit.payload or condition.holds(hit.payload)]
+            if len(hits) >= limit or len(left) < enough:  # fewer are left only where there are no more
+                return hits[:limit]
+        return self._hits(list(self._search(vector, limit, edge_filter(conditions, exclude))))
+
+    def _search(
+        self, vector: list[float], limit: int, wanted: qdrant.Filter | None
+    ) -> Iterator[tuple[EngineId, float]]:
+        with _engine(self._name):
+            # `query`, which also plans prefetches, takes 8 % longer.
+            found = self._shard.search(qdrant.SearchRequest(qdrant.Query.Nearest(vector), limit, filter=wanted))
+        return ((point.id, point.score) for point in found)  # an id takes the binding as long as a row of a list
+
+    def _hits(self, found: Sequence[tuple[EngineId, float]]) -> list[Hit]:
+        stored = self._stored.of([at for at, _ in found])
+        return [
+            Hit(each.item_id, score, each.version, each.payload)
+            for (_, score), each in zip(found, stored, strict=True)
+            if each is not None
+        ]
 
     def fetch(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Point]:
         ids = [stored_id(item_id) for item_id in item_ids]
+        points = self._points.of(ids) if len(ids) <= _PAGE else self._read_points(ids).values()
+        return {point.item_id: point for point in points if point is not None}
+
+    def look_up(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Stored]:
+        found = self._stored.of([stored_id(item_id) for item_id in item_ids])
+        return {stored.item_id: stored for stored in found if stored is not None}
+
+    def _read_points(self, ids: Sequence[EngineId]) -> dict[EngineId, Point]:
         with _engine(self._name):
             records = self._shard.retrieve(list(ids), True, True)
-        points = (live_point(record.id, record.vector, record.payload) for record in records)
-        return {point.item_id: point for point in points if point is not None}
+        points = ((record.id, live_point(record.id, record.vector, record.payload)) for record in records)
+        return {at: point for at, point in points if point is not None}
+
+    def _read_stored(self, ids: Sequence[EngineId]) -> dict[EngineId, Stored]:
+        with _engine(self._name):
+            records = self._shard.retrieve(list(ids), True, False)
+        found = ((record.id, live_stored(record.id, record.payload)) for record in records)
+        return {at: stored for at, stored in found if stored is not None}
 
     def count(self) -> int:
         with _engine(self._name):
@@ -191,8 +243,11 @@ class EdgeIndex:
         if not newer:
             return
         self._shard.update(qdrant.UpdateOperation.upsert_points(newer))
+        written = [point.id for point in newer]
+        self._stored.forget(written)
+        self._points.forget(written)
         if self._changed is not None:
-            self._changed.update(point.id for point in newer)
+            self._changed.update(written)
         self._unflushed += len(newer)
         if self._unflushed >= _FLUSH_EVERY:
             self._shard.flush()
@@ -306,44 +361,16 @@ def _create_shard(folder: Path, dim: int) -> None:
     growing.rename(folder)
 
 
+def _size_of(stored: Stored | Point) -> int:
+    """About, in bytes."""
+    vector = stored.vector.nbytes if isinstance(stored, Point) else 0
+    return 300 + 4 * len(orjson.dumps(stored.payload)) + vector
+
+
 def _settings(dim: int) -> qdrant.EdgeConfig:
     """One thread searches: segments are few, and more threads than that spend their time looking for work."""
     vectors = qdrant.EdgeVectorParams(size=dim, distance=qdrant.Distance.Dot)
     return qdrant.EdgeConfig(vectors=vectors, wal_enabled=True, max_search_threads=1)
-
-
-def _filter(conditions: Sequence[Condition], exclude: Sequence[ExternalId]) -> qdrant.Filter | None:
-    if not conditions and not exclude:  # an empty filter makes a scan slower than none
-        return None
-    return qdrant.Filter(
-        must=[_told(condition) for condition in conditions if not condition.negated],
-        must_not=[
-            _among(tuple(exclude)) if len(exclude) <= _FEW else qdrant.HasIdCondition(set(map(stored_id, exclude))),
-            *(_told(condition) for condition in conditions if condition.negated and condition.matches),
-        ],
-    )
-
-
-@lru_cache(4096)
-def _among(item_ids: tuple[ExternalId, ...]) -> qdrant.HasIdCondition:
-    """Of what a user has met: the same until they meet more, and as long in the making as a tenth of the search."""
-    return qdrant.HasIdCondition(set(map(stored_id, item_ids)))
-
-
-def _told(condition: Condition) -> qdrant.FieldCondition | qdrant.Filter:
-    told = [_field(json_path(condition.path), condition.path, match) for match in condition.matches]
-    return told[0] if len(told) == 1 else qdrant.Filter(should=[*told])
-
-
-def _field(key: str, path: str, match: Match) -> qdrant.FieldCondition:
-    match match:
-        case Bounds():
-            bounds = qdrant.RangeFloat(gt=match.gt, gte=match.gte, lt=match.lt, lte=match.lte)
-            return qdrant.FieldCondition(key, range=bounds)
-        case bool():  # the binding reads True as the number 1, which matches no boolean
-            return qdrant.FieldCondition("_flags", match=qdrant.MatchValue(flag(path, match)))
-        case str():
-            return qdrant.FieldCondition(key, match=qdrant.MatchValue(match))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from coldstart.entities import ExternalId
-from coldstart.index import Filter, Held, Hit, Point, VectorIndex
+from coldstart.index import Filter, Held, Hit, Point, Stored, VectorIndex
 from coldstart.index.conditions import read_filter
 from coldstart.index.naming import check_collection, require_known, require_not_live, require_width
 from coldstart.index.points import Write, hit, live_point, queries, stored_id, tombstones, upserts
@@ -53,6 +53,9 @@ class ExactIndex:
             writes = [self._stored[item_id] for item_id in item_ids if item_id in self._stored]
         points = (live_point(stored_id(w.item_id), w.vector, dict(w.payload)) for w in writes if w.vector is not None)
         return {point.item_id: point for point in points if point is not None}
+
+    def look_up(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Stored]:
+        return {item_id: Stored(item_id, p.version, p.payload) for item_id, p in self.fetch(item_ids).items()}
 
     def count(self) -> int:
         with self._lock:

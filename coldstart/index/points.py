@@ -14,7 +14,7 @@ import orjson
 from coldstart.entities import ExternalId
 from coldstart.errors import InvalidInput
 from coldstart.ids import check_id, point_id
-from coldstart.index import Held, Hit, Point
+from coldstart.index import Held, Hit, Point, Stored
 from coldstart.vectors import Matrix, Vector
 
 logger = logging.getLogger(__name__)
@@ -91,10 +91,15 @@ def hit(at: EngineId, score: float, stored: dict[str, Any] | None) -> Hit | None
 
 def live_point(at: EngineId, vector: object, stored: dict[str, Any] | None) -> Point | None:
     """A stored point as it was written; `None` for a tombstone and for a point that is not one of ours."""
+    found = live_stored(at, stored)
+    return None if found is None else Point(found.item_id, found.version, np.asarray(vector, np.float32), found.payload)
+
+
+def live_stored(at: EngineId, stored: dict[str, Any] | None) -> Stored | None:
+    """The same without its vector."""
     if stored is None or stored.get("deleted") or not _is_ours(at, stored):
         return None
-    values = np.asarray(vector, dtype=np.float32)
-    return Point(stored.pop("item_id"), stored.pop("version"), values, _without_flags(stored))
+    return Stored(stored.pop("item_id"), stored.pop("version"), _without_flags(stored))
 
 
 def held(at: EngineId, stored: Mapping[str, Any] | None) -> Held | None:
@@ -122,6 +127,8 @@ def _check_version(item_id: ExternalId, version: int) -> None:
 def _check_numbers(vectors: Matrix, subjects: Sequence[str]) -> None:
     # A finite squared norm rules out NaN and infinities, and by Cauchy-Schwarz also any score that overflows:
     # engines accept all of these and rank them first.
+    if np.isfinite(np.vdot(vectors, vectors)):
+        return
     with np.errstate(over="ignore", invalid="ignore"):
         finite = np.isfinite(np.einsum("nd,nd->n", vectors, vectors))
     if not finite.all():

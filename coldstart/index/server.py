@@ -9,10 +9,21 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from coldstart.entities import ExternalId
 from coldstart.errors import ColdstartError, Conflict, NotFound, Unavailable
-from coldstart.index import Filter, Held, Hit, Point, VectorIndex
+from coldstart.index import Filter, Held, Hit, Point, Stored, VectorIndex
 from coldstart.index.conditions import Bounds, Condition, Match, json_path, read_filter
 from coldstart.index.naming import check_collection, require_known, require_not_live, require_width
-from coldstart.index.points import HELD_KEYS, Write, held, hit, live_point, queries, stored_id, tombstones, upserts
+from coldstart.index.points import (
+    HELD_KEYS,
+    Write,
+    held,
+    hit,
+    live_point,
+    live_stored,
+    queries,
+    stored_id,
+    tombstones,
+    upserts,
+)
 from coldstart.vectors import Matrix
 
 _OLDEST = (1, 16)
@@ -67,6 +78,13 @@ class ServerIndex:
             records = self._client.retrieve(self._name, ids, with_payload=True, with_vectors=True)
         points = (live_point(record.id, record.vector, record.payload) for record in records)
         return {point.item_id: point for point in points if point is not None}
+
+    def look_up(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Stored]:
+        ids = [str(stored_id(item_id)) for item_id in item_ids]
+        with _remote(self._client, self._name):
+            records = self._client.retrieve(self._name, ids, with_payload=True)
+        found = (live_stored(record.id, record.payload) for record in records)
+        return {stored.item_id: stored for stored in found if stored is not None}
 
     def count(self) -> int:
         with _remote(self._client, self._name):

@@ -187,7 +187,7 @@ class Arms:
         )  # fmt: skip
         own = {names[0]: rows[0], names[1]: rows[1], NEUTRAL: rows[0]}
         picked = [
-            replace(own[team][item], propensity=own[team][item].propensity * chance)
+            own[team][item]._replace(propensity=own[team][item].propensity * chance)
             for item, team, chance in zip(drafted.items, drafted.teams, drafted.propensities, strict=True)
         ]
         answer = replace(first, rows=picked, degraded=first.degraded or second.degraded)

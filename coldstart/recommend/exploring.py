@@ -21,15 +21,20 @@ def draw(logits: Vector, n: int, rng: np.random.Generator) -> tuple[Rows, Vector
     left = np.asarray(logits, dtype=np.float64).copy()
     rows: list[int] = []
     propensities: list[float] = []
-    for _ in range(min(n, int(np.isfinite(left).sum()))):
-        weights = np.exp(left - left.max())
-        below = weights.cumsum()
+    weights = np.zeros_like(left)
+    while len(rows) < n:
+        total = float((below := np.add.accumulate(weights))[-1]) if len(weights) else 0.0
+        if not total:  # at first, and where what is left is nothing beside what was drawn
+            if not len(left) or (most := np.maximum.reduce(left)) == -np.inf:
+                break
+            weights = np.exp(left - most)
+            continue
         # What `rng.choice` does with chances, without checking that they are any. `searchsorted` would let go of the
         # interpreter lock, and wait for it again.
-        row = bisect_right(below, rng.random() * below[-1])
+        row = bisect_right(below, rng.random() * total)
         rows.append(row)
-        propensities.append(float(weights[row] / below[-1]))
-        left[row] = -np.inf
+        propensities.append(float(weights[row]) / total)
+        left[row], weights[row] = -np.inf, 0.0
     return np.array(rows, dtype=np.int64), np.array(propensities, dtype=np.float32)
 
 
@@ -39,6 +44,7 @@ def tempered(scores: Vector, temperature: float) -> Vector:
     >>> tempered(np.array([1.0, 3.0]), 0.5).tolist()
     [-2.0, 2.0]
     """
-    centred = scores - scores.mean() if len(scores) else scores
-    spread = math.sqrt(np.vdot(centred, centred) / max(len(scores), 1))
+    n = max(len(scores), 1)
+    centred = scores - np.add.reduce(scores) / n
+    spread = math.sqrt(np.vdot(centred, centred) / n)
     return np.asarray(centred / ((spread if spread > 0 else 1.0) * temperature), dtype=np.float32)

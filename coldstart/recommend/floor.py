@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from coldstart.availability import shown_within
+from coldstart.availability import ALWAYS, shown_within
 from coldstart.catalog import Newcomer
 from coldstart.entities import ExternalId
 from coldstart.index import Hit, Point, VectorIndex
@@ -42,19 +41,23 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """New items that are owed impressions: vectors [n, D], log of how many an hour [n], window [n, 2], row of each."""
+    """New items that are owed impressions: vectors [n, D], log of how many an hour [n], and the row of each.
+
+    ``windows`` holds the row of each that is not shown always, and from when until when it is.
+    """
 
     points: tuple[Point, ...]
     vectors: Matrix
     log_need: Vector
-    windows: NDArray[np.float64]
+    windows: Sequence[tuple[int, tuple[float, float]]]
     places: Mapping[ExternalId, int]
 
     @classmethod
     def of(cls, points: Sequence[Point], need: Vector, *, dim: int) -> "Owed":
         """These, of which each needs so many impressions an hour [n]."""
         vectors = np.array([point.vector for point in points], dtype=np.float32).reshape(len(points), dim)
-        windows = np.array([shown_within(point.payload) for point in points]).reshape(len(points), 2)
+        shown = [(row, shown_within(point.payload)) for row, point in enumerate(points)]
+        windows = [(row, window) for row, window in shown if window != ALWAYS]
         places = {point.item_id: row for row, point in enumerate(points)}
         return cls(tuple(points), vectors, np.log(need), windows, places)
 
@@ -151,13 +154,16 @@ class Floor:
             return []
         scores = np.zeros(len(owed.points), dtype=np.float32) if query is None else owed.vectors @ query
         logits = tempered(scores, TEMPERATURE) + owed.log_need
-        logits[(now < owed.windows[:, 0]) | (now >= owed.windows[:, 1])] = -np.inf
-        logits[[owed.places[item_id] for item_id in owed.places.keys() & unwanted]] = -np.inf
+        for row, (since, until) in owed.windows:
+            if not since <= now < until:
+                logits[row] = -np.inf
+        for item_id in owed.places.keys() & unwanted:
+            logits[owed.places[item_id]] = -np.inf
         if conditions:
             fit = [all(condition.holds(point.payload) for condition in conditions) for point in owed.points]
             logits[~np.array(fit)] = -np.inf
         rows, propensities = draw(logits, n, rng)
-        live = self._index.fetch([owed.points[row].item_id for row in rows])
+        live = self._index.look_up([owed.points[row].item_id for row in rows])
         picks = zip(rows.tolist(), propensities.tolist(), strict=True)
         return [
             Pick(Hit(found.item_id, float(scores[row]), found.version, found.payload), propensity)

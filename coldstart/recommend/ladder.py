@@ -4,8 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
-from uuid import uuid4
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from coldstart.recommend.at_hand import AtHand, NotAtHand, require_small
 from coldstart.recommend.behaviour import Behaviour
 from coldstart.recommend.floor import Floor
 from coldstart.recommend.listing import Search, make_list
-from coldstart.recommend.mixing import by_cosine, combine, distinct, interleave
+from coldstart.recommend.mixing import by_cosine, combine, distinct
 from coldstart.recommend.newcomers import places
 from coldstart.recommend.policy import Policy
 from coldstart.recommend.request import RecommendationList, Request
@@ -50,7 +49,7 @@ class Evidence:
     clicked: dict[ExternalId, Vector] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
-    seen: list[ExternalId] = field(default_factory=list)
+    unwanted: dict[ExternalId, None] = field(default_factory=dict)
     ignored: tuple[ExternalId, ...] = ()
     degraded: bool = False
 
@@ -121,8 +120,8 @@ class Recommender:
         empty, too.
         """
         policy = request.policy or self._policy
-        list_id = uuid4().hex
-        evidence = Evidence(where=_where(request, policy, self._clock()))
+        list_id = self._rng.bytes(16).hex()
+        evidence = Evidence(_where(request, policy, self._clock()), unwanted=_named(request))
         try:
             self._weigh(request, evidence, policy)
             rows, strategy = self._answer(request, evidence, policy, self._rng)
@@ -162,7 +161,7 @@ class Recommender:
             query = evidence.query if policy.adapter else self._users.without_adapter(evidence.query)
             trained = _trained(evidence)
             ranker = self._users.ranker(trained) if trained is not None and policy.ranker else None
-            search = Search(request.limit, evidence.where, _unwanted(request, evidence), request.boosts)
+            search = Search(request.limit, evidence.where, list(evidence.unwanted), request.boosts)
             placed = make_list(self._index, query, search, policy, ranker=ranker, rng=rng)
             reason = " and ".join(evidence.reasons)
             rows = [_row(each.hit, reason, propensity=each.propensity) for each in placed]
@@ -183,7 +182,7 @@ class Recommender:
         kept = places(policy.cold_share, request.limit, rng) - self._floor.owed_among(row.item_id for row in rows)
         if kept <= 0:
             return rows
-        unwanted = {*_unwanted(request, evidence), *(row.item_id for row in rows)}
+        unwanted = {*evidence.unwanted, *(row.item_id for row in rows)}
         conditions = read_filter(request.where)  # whether it may be shown now, the floor knows
         picks = self._floor.draw(kept, evidence.query, unwanted=unwanted, conditions=conditions, rng=rng)
         if not picks:
@@ -191,10 +190,10 @@ class Recommender:
         drawn = [_row(pick.hit, "shown to get its first clicks", propensity=pick.propensity) for pick in picks]
         # In place of the last rows, and among the others rather than below them all.
         rows = rows[: max(0, request.limit - len(drawn))]
-        by_id = {row.item_id: row for row in (*rows, *drawn)}
         every = (len(rows) + len(drawn)) // len(drawn)
-        order = interleave([row.item_id for row in rows], [row.item_id for row in drawn], every=every)
-        return [by_id[item_id] for item_id in order]
+        for n, row in enumerate(drawn, start=1):
+            rows.insert(n * every - 1, row)
+        return rows
 
     def _with_likeness(self, rows: Sequence[Recommendation], evidence: Evidence) -> list[Recommendation]:
         """The rows, each with the clicked item that it is most like."""
@@ -206,7 +205,7 @@ class Recommender:
         best = cosines.argmax(axis=1).tolist()
         like = {item_id: (ids[n], float(of[n])) for item_id, of, n in zip(points, cosines, best, strict=True)}
         return [
-            replace(row, nearest=like[row.item_id][0], likeness=like[row.item_id][1]) if row.item_id in like else row
+            row._replace(nearest=like[row.item_id][0], likeness=like[row.item_id][1]) if row.item_id in like else row
             for row in rows
         ]
 
@@ -230,7 +229,7 @@ class Recommender:
         if request.user_id is not None:
             evidence.reader = self._reader_of(request.user_id)
             evidence.degraded |= evidence.reader.degraded
-            evidence.seen.extend([*evidence.reader.profile.liked, *evidence.reader.profile.disliked])
+            evidence.unwanted |= dict.fromkeys((*evidence.reader.profile.liked, *evidence.reader.profile.disliked))
         known = self._history(evidence)
         clicked, weights = self._clicks(request, evidence, policy)
         queries = []
@@ -254,7 +253,7 @@ class Recommender:
         trained = _trained(evidence)
         known = None if trained is None else self._users.user_vector(trained)
         if trained is not None and known is not None:
-            evidence.seen.extend(self._users.seen(trained))
+            evidence.unwanted |= dict.fromkeys(self._users.seen(trained))
             evidence.used.append("history")
             evidence.reasons.append("fits the user's history")
         return known
@@ -266,7 +265,7 @@ class Recommender:
         here was measured by which to subtract it. A backbone without an adapter knows nothing of cold items.
         """
         events = self._events(evidence)
-        evidence.seen.extend(event.item_id for event in events if kind_of(event.kind).met)
+        evidence.unwanted |= dict.fromkeys(event.item_id for event in events if kind_of(event.kind).met)
         weights = dict.fromkeys(request.clicked, 1.0)
         recent = weigh(events, now=self._clock(), half_life_s=self._half_life_s, most=RECENT_EVENTS)
         for item_id, weight in recent.items():
@@ -276,7 +275,9 @@ class Recommender:
             [] if evidence.reader is None else [each for each in evidence.reader.profile.liked if each not in weights]
         )
         weights |= dict.fromkeys(liked, 1.0)
-        points = self._index.fetch(list(weights)) if weights else {}
+        if not weights:
+            return [], np.empty(0, dtype=np.float32)
+        points = self._index.fetch(list(weights))
         points = {each: point for each, point in points.items() if policy.adapter or not point.payload["cold"]}
         evidence.ignored = tuple(item_id for item_id in distinct(request.clicked) if item_id not in points)
         told = [item_id for item_id in weights if item_id in points]
@@ -310,7 +311,7 @@ class Recommender:
         """The shelf's items that qualify."""
         shelf, conditions = self._shelf(), read_filter(evidence.where)
         evidence.degraded |= shelf.degraded
-        unwanted = set(_unwanted(request, evidence))
+        unwanted = evidence.unwanted.keys()
         hits = [
             hit
             for hit in shelf.hits
@@ -331,14 +332,14 @@ class Recommender:
         missing, favourites = request.limit - len(rows), self._shelf().favourites
         if missing <= 0 or not len(favourites):
             return []
-        exclude = [*_unwanted(request, evidence), *(row.item_id for row in rows)]
+        exclude = [*evidence.unwanted, *(row.item_id for row in rows)]
         taste = self._users.fold_in(favourites)
         found = self._index.query(taste[None], missing, where=evidence.where, exclude=exclude)[0]
         return [_row(hit, "is close to what is popular") for hit in found]
 
 
-def _unwanted(request: Request, evidence: Evidence) -> list[ExternalId]:
-    return distinct([*evidence.seen, *request.clicked, *request.exclude])
+def _named(request: Request) -> dict[ExternalId, None]:
+    return dict.fromkeys((*request.clicked, *request.exclude))
 
 
 def _trained(evidence: Evidence) -> ExternalId | None:

@@ -1,7 +1,7 @@
 """From a query to a list: retrieve, boost, rank again, draw or tell apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -51,8 +51,8 @@ def make_list(
     pool = max(search.limit * (WIDER if chosen else 1), POOL if ranker is not None else 0)
     hits = _retrieve(index, query, search, pool)
     if ranker is not None:
-        hits = _rank(index, hits, ranker)
-    if search.boosts or ranker is not None:
+        hits = _rank(index, hits, ranker, None if chosen else search.limit)
+    if search.boosts:
         hits = sorted((_boosted(hit, search.boosts) for hit in hits), key=lambda hit: -hit.score)
     if not chosen:
         return [Placed(hit) for hit in hits[: search.limit]]
@@ -75,6 +75,8 @@ def _retrieve(index: VectorIndex, query: Vector, search: Search, pool: int) -> l
     wanted = search.where or {}
     # A boost on a path that is filtered already is found among what the filter leaves.
     raised = [{**wanted, **each.where} for each in search.boosts if each.factor > 1 and not each.where.keys() & wanted]
+    if not raised:
+        return index.query(query[None], pool, where=search.where, exclude=search.exclude)[0]
     found: dict[ExternalId, Hit] = {}
     for where in (search.where, *raised):
         for hit in index.query(query[None], pool, where=where, exclude=search.exclude)[0]:
@@ -87,11 +89,11 @@ def _boosted(hit: Hit, boosts: Sequence[Boost]) -> Hit:
     for boost in boosts:
         if all(condition.holds(hit.payload) for condition in read_filter(boost.where)):
             score = boost.of(score)
-    return hit if score == hit.score else replace(hit, score=score)
+    return hit if score == hit.score else hit._replace(score=score)
 
 
-def _rank(index: VectorIndex, hits: Sequence[Hit], ranker: Ranker) -> list[Hit]:
-    """The same items, scored once more."""
+def _rank(index: VectorIndex, hits: Sequence[Hit], ranker: Ranker, limit: int | None) -> list[Hit]:
+    """The same items, scored once more: the ``limit`` best of them, best first."""
     # An engine gives vectors out number by number: of a hundred candidates that would take longer than the search.
     points = index.fetch([hit.item_id for hit in hits if hit.payload["cold"]])
     hits = [hit for hit in hits if not hit.payload["cold"] or hit.item_id in points]
@@ -107,4 +109,5 @@ def _rank(index: VectorIndex, hits: Sequence[Hit], ranker: Ranker) -> list[Hit]:
         vectors,
         np.array([bool(hit.payload["cold"]) for hit in hits]),
     )
-    return [replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)]
+    best = np.argsort(-scores, kind="stable")[:limit].tolist()
+    return [hits[row]._replace(score=float(scores[row])) for row in best]

@@ -7,7 +7,7 @@ from coldstart.errors import InvalidInput
 from coldstart.index import Filter
 from coldstart.recommend.policy import Boost, Policy
 
-MAX_LIMIT = 1000
+LIMIT, MAX_LIMIT = 20, 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Request:
     user_id: ExternalId | None = None
     clicked: tuple[ExternalId, ...] = ()
     preferences: str | None = None
-    limit: int = 20
+    limit: int = LIMIT
     where: Filter | None = None
     exclude: tuple[ExternalId, ...] = ()
     boosts: tuple[Boost, ...] = ()

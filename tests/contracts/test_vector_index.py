@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from qdrant_client import QdrantClient
 
 from coldstart.errors import Conflict, InvalidInput, NotFound
-from coldstart.index import Filter, Held, IndexStore, Point, VectorIndex
+from coldstart.index import Filter, Held, IndexStore, Point, Stored, VectorIndex
 from coldstart.index.edge import EdgeIndexStore
 from coldstart.index.exact import ExactIndex, ExactIndexStore
 from coldstart.index.server import ServerIndexStore
@@ -110,6 +110,7 @@ class TestWrites:
         fetched = index.fetch(["a", "unknown"])
         assert list(fetched) == ["a"]
         assert fetched["a"].version == 7
+        assert index.look_up(["a", "unknown"]) == {"a": Stored("a", 7, payload)}
         assert fetched["a"].payload == payload
         assert fetched["a"].vector.dtype == np.float32
         assert fetched["a"].vector.tolist() == [1, 2, 3, 4]

@@ -7,6 +7,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 import qdrant_edge
 
 from coldstart.errors import Conflict, Unavailable
-from coldstart.index import Point, index_store_of, open_index_store
+from coldstart.index import Filter, Point, index_store_of, open_index_store
 from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.exact import ExactIndexStore
 from coldstart.settings import Settings
 
 DIM = 4
@@ -27,6 +29,7 @@ from pathlib import Path
 import numpy as np
 from coldstart.index import Point
 from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.exact import ExactIndexStore
 
 index = EdgeIndexStore(Path(sys.argv[1])).create("items", 4)
 index.upsert([Point("gone", 1, np.ones(4, dtype=np.float32))])
@@ -41,6 +44,7 @@ import sys
 from pathlib import Path
 from coldstart.errors import Conflict
 from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.exact import ExactIndexStore
 
 try:
     EdgeIndexStore(Path(sys.argv[1]))
@@ -229,3 +233,46 @@ def test_payload_indexes_do_not_grow_without_end(store: EdgeIndexStore, monkeypa
         [hits] = index.query(np.ones((1, DIM), dtype=np.float32), 5, where={f"k{n}": "x"})
         assert [hit.item_id for hit in hits] == ["a"]
     assert set(index._shard.info().payload_schema) == {"_flags", "k0", "k1"}  # type: ignore[attr-defined]
+
+
+def test_what_is_remembered_is_told_anew_once_it_was_written(store: EdgeIndexStore) -> None:
+    index = store.create("items", DIM)
+    ones = np.ones(DIM, dtype=np.float32)
+    index.upsert([Point("a", 1, ones, {"n": 1}), Point("b", 1, ones, {"n": 1})])
+
+    def told() -> list[dict[str, tuple[int, Any]]]:
+        hits = index.query(ones[None], 5)[0]
+        stored, points = index.look_up(["a", "b"]), index.fetch(["a", "b"])
+        return [
+            {each.item_id: (each.version, each.payload) for each in of}
+            for of in (hits, stored.values(), points.values())
+        ]
+
+    assert told() == told() == [{"a": (1, {"n": 1}), "b": (1, {"n": 1})}] * 3
+    index.upsert([Point("a", 2, -ones, {"n": 2})])
+    index.delete({"b": 2})
+    assert told() == told() == [{"a": (2, {"n": 2})}] * 3
+    assert index.fetch(["a"])["a"].vector.tolist() == (-ones).tolist()
+
+
+@pytest.mark.parametrize("excluded", [0, 3, 60, 70])
+@pytest.mark.parametrize("over", [0, 3, 20, 100])
+def test_taking_away_afterwards_finds_what_a_filter_finds(store: EdgeIndexStore, excluded: int, over: int) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((100, DIM)).astype(np.float32)
+    points = [Point(f"i{n}", 1, vector, {"n": n, "even": n % 2 == 0}) for n, vector in enumerate(vectors)]
+    query = rng.standard_normal((1, DIM)).astype(np.float32)
+    order = [f"i{n}" for n in np.argsort(-(vectors @ query[0]))]
+    ended = [
+        replace(each, payload={**each.payload, "expires_at": 5.0}) for each in points if each.item_id in order[:over]
+    ]
+    index, oracle = store.create("items", DIM), ExactIndexStore().create("items", DIM)
+    for each in (index, oracle):
+        each.upsert([*points, *ended])
+    not_over: Filter = {"expires_at": {"not": {"lte": 5.0}}}
+    for where in ({}, {"even": True}, not_over, {"even": True, **not_over}):
+        found, wanted = (
+            [hit.item_id for hit in each.query(query, 10, where=where, exclude=order[:excluded])[0]]
+            for each in (index, oracle)
+        )
+        assert found == wanted, where
