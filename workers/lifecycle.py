@@ -40,6 +40,8 @@ class Lifecycle:
         A generation for an adapter.
     backbone : Path, optional
         Where the backbone is, if not where the adapters say.
+    graph_points : int
+        Points without a search graph from which on a candidate gets one before it may be promoted; 0: never.
     settle_s : float
         How long a version has to be live before rows are brought to tell of it: one may be rolled back at once.
     """
@@ -54,6 +56,7 @@ class Lifecycle:
         make: Callable[[ServedAdapter], Generation],
         telemetry: Telemetry,
         backbone: Path | None = None,
+        graph_points: int = 0,
         settle_s: float = 2.0,
     ) -> None:
         self._registry, self._indexes, self._store, self._kept = registry, indexes, store, kept
@@ -61,7 +64,7 @@ class Lifecycle:
         self._following, self._changing = threading.Lock(), threading.Lock()
         self._untold: list[Generation] = []
         self._restated: str | None = None
-        self._settle_s, self._live_since = settle_s, -math.inf
+        self._graph_points, self._settle_s, self._live_since = graph_points, settle_s, -math.inf
 
     def promote(self, version: str) -> AdapterRecord:
         """Serve a ready version from now on; `Conflict` where it is none, or another change is under way."""
@@ -159,7 +162,9 @@ class Lifecycle:
         try:
             registry.projecting(version, projected=0, total=0)
             done = fill(self._store, candidate.adapter, candidate.index, stopping=given_up, on_progress=progress)
-            if done:
+            if done and self._graph_points:
+                self._indexes.optimize_beside(version, unindexed=self._graph_points, stopping=given_up)
+            if done and not given_up():
                 registry.ready(version, items=check(self._store, candidate.adapter, candidate.index))
         except Conflict as error:
             _log.warning("the adapter is not ready", extra={"adapter_version": version, "error": str(error)})

@@ -208,7 +208,7 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         kept = Holder(Kept(workshop.make(adapter), readable=chosen.readable))
         lifecycle = Lifecycle(
             registry=registry, indexes=indexes, store=store, kept=kept, make=workshop.make, telemetry=telemetry,
-            backbone=settings.backbone, settle_s=2 * settings.relay_seconds,
+            backbone=settings.backbone, graph_points=settings.graph_points, settle_s=2 * settings.relay_seconds,
         )  # fmt: skip
         lifecycle.follow()  # before anything is taken in: what is kept beside is to miss nothing
         ingestion = _open_ingestion(stack, settings, store, kept, telemetry)

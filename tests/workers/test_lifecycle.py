@@ -19,6 +19,7 @@ from coldstart.catalog.engine import Database
 from coldstart.catalog.models import items, outbox
 from coldstart.entities import Event, Item
 from coldstart.errors import Conflict, NotFound
+from coldstart.index.edge import EdgeIndexStore
 from coldstart.recommend import Request
 from coldstart.settings import Settings
 from tests.coldstart.experiments.toy import draft
@@ -105,6 +106,21 @@ def all_rows_tell_of(runtime: Runtime, version: str) -> bool:
 
 def status(runtime: Runtime) -> dict[str, AdapterStatus]:
     return {each.version: each.status for each in runtime.adapters.list_adapters()}
+
+
+def test_a_search_graph_is_seen_to_before_a_version_is_ready(
+    runtime: Runtime, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, AdapterStatus, int]] = []
+    build = EdgeIndexStore.optimize_beside
+
+    def watched(self: EdgeIndexStore, collection: str, *, unindexed: int, stopping: Callable[[], bool]) -> bool:
+        asked.append((collection, runtime.adapters.get(collection).status, unindexed))
+        return build(self, collection, unindexed=unindexed, stopping=stopping)
+
+    monkeypatch.setattr(EdgeIndexStore, "optimize_beside", watched)
+    version = made_ready(runtime, other)
+    assert (version, AdapterStatus.PROJECTING, runtime.settings.graph_points) in asked
 
 
 def test_from_a_folder_to_what_is_served_and_back(runtime: Runtime, other: Path) -> None:
