@@ -85,7 +85,7 @@ def _put(tx: Connection, drafts: Sequence[Draft], *, new: bool, now: float) -> d
 
 
 @cache
-def _put_items(dialect: str, *, new: bool) -> ReturningInsert[tuple[ExternalId, int]]:
+def _put_items(dialect: str, *, new: bool) -> ReturningInsert[ExternalId, int]:
     put = insert(dialect, items)
     if new:  # no lock of ours could keep another transaction from adding the item
         put = put.on_conflict_do_nothing(index_elements=[items.c.item_id])

@@ -45,7 +45,7 @@ _SPENT = (
 )
 
 
-def _lease(*conditions: ColumnElement[bool]) -> ReturningUpdate[tuple[ExternalId]]:
+def _lease(*conditions: ColumnElement[bool]) -> ReturningUpdate[ExternalId]:
     """Lease the first ``limit`` rows ``until`` then; their ids."""
     first = (
         select(outbox.c.item_id)
@@ -232,9 +232,7 @@ def backlog(tx: Connection) -> int:
     return tx.execute(select(func.count()).where(*posted, outbox.c.due_at.is_not(None))).scalar_one()
 
 
-def _current(
-    tx: Connection, versions: Mapping[ExternalId, int], stage: Stage | None = None
-) -> dict[ExternalId, int]:
+def _current(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage | None = None) -> dict[ExternalId, int]:
     """Lock those of the items that still owe this version, at any stage or this one; with the attempts they had."""
     ids: dict[str, Any] = {"ids": list(versions)}
     owed = tx.execute(_OWING, ids) if stage is None else tx.execute(_OWING_AT, {**ids, "at_stage": stage})

@@ -7,7 +7,7 @@ mark if it is still as it was read. Marks are locked last and in the order of th
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, case, delete, exists, func, or_, select, tuple_, update
 
 from coldstart.catalog import Clicked, Embeddings, Graduated, Stage, Status
 from coldstart.catalog.accepting import owe

@@ -107,9 +107,7 @@ class SqlItemStore:
         """See `ItemStore.get_many`."""
         with self._database.read() as tx:
             return {
-                row.item_id: record(row)
-                for part in chunks(item_ids)
-                for row in tx.execute(_RECORDS_OF, {"ids": part})
+                row.item_id: record(row) for part in chunks(item_ids) for row in tx.execute(_RECORDS_OF, {"ids": part})
             }
 
     def list_items(self, *, limit: int, offset: int = 0, status: Status | None = None) -> list[ItemRecord]:
