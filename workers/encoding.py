@@ -103,11 +103,12 @@ class BatchEncoder:
     def _embed(self, contents: Sequence[Content]) -> tuple[tuple[Matrix, Mask], tuple[Matrix, Mask]]:
         """Texts and pictures, as `embed` has them."""
         texts, pictures = [content.text for content in contents], [content.picture for content in contents]
+        text, image = self._models.text.get(), self._models.image.get()
         if len(contents) > 1:  # of many, one after the other: what else goes on has the other processors
-            return embed(self._models.text.get(), texts), embed(self._models.image.get(), pictures)
+            return embed(text, texts), embed(image, pictures)
         with ThreadPoolExecutor(1, thread_name_prefix="coldstart-picture") as beside:
-            image = beside.submit(lambda: embed(self._models.image.get(), pictures))
-            return embed(self._models.text.get(), texts), image.result()
+            seen = beside.submit(embed, image, pictures)
+            return embed(text, texts), seen.result()
 
 
 def encoder_of(adapter: ServedAdapter, models: Models, settings: Settings) -> BatchEncoder:
