@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import svds
 
 from coldstart.errors import InvalidInput
@@ -121,9 +121,14 @@ class Terms:
 
 def _weigh(counts: csr_matrix, buckets: Rows, weights: Vector) -> csr_matrix:
     """The counts in these columns times their weights [n, a], in rows of unit length."""
-    rows = counts[:, buckets] @ diags(weights)
-    length = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1))).ravel()
-    return csr_matrix(diags(1.0 / np.where(length > 0, length, 1.0)) @ rows, dtype=np.float32)
+    if not (counts.nnz and len(buckets)):  # what scipy needs for nothing is a third of an item's way into the space
+        return csr_matrix((counts.shape[0], len(buckets)), dtype=np.float32)
+    rows = counts[:, buckets]
+    row_of = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    weighed = rows.data * weights[rows.indices]
+    length = np.sqrt(np.bincount(row_of, weighed**2, minlength=rows.shape[0]))[row_of]
+    scaled = (weighed / np.where(length > 0, length, 1.0)).astype(np.float32)
+    return csr_matrix((scaled, rows.indices, rows.indptr), shape=rows.shape)
 
 
 def _principal_axes(rows: csr_matrix, dim: int) -> Matrix:

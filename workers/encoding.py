@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -84,8 +85,7 @@ class BatchEncoder:
     def encode(self, contents: Sequence[Content]) -> list[Encoded]:
         """The outcome for each; raises `InvalidInput` where one of them is no use, naming it."""
         with self._turn:
-            text, has_text = embed(self._models.text.get(), [content.text for content in contents])
-            image, has_image = embed(self._models.image.get(), [content.picture for content in contents])
+            (text, has_text), (image, has_image) = self._embed(contents)
         present = np.stack([has_text, has_image], axis=1)
         items = [content.claim.record.item for content in contents]
         bare = np.flatnonzero(~present.any(axis=1))
@@ -99,6 +99,16 @@ class BatchEncoder:
             replace(outcome, version=content.claim.record.version, picture_error=content.picture_error)
             for outcome, content in zip(outcomes, contents, strict=True)
         ]
+
+    def _embed(self, contents: Sequence[Content]) -> tuple[tuple[Matrix, Mask], tuple[Matrix, Mask]]:
+        """Texts and pictures, as `embed` has them."""
+        texts, pictures = [content.text for content in contents], [content.picture for content in contents]
+        text, image = self._models.text.get(), self._models.image.get()
+        if len(contents) > 1:  # of many, one after the other: what else goes on has the other processors
+            return embed(text, texts), embed(image, pictures)
+        with ThreadPoolExecutor(1, thread_name_prefix="coldstart-picture") as beside:
+            seen = beside.submit(embed, image, pictures)
+            return embed(text, texts), seen.result()
 
 
 def encoder_of(adapter: ServedAdapter, models: Models, settings: Settings) -> BatchEncoder:

@@ -5,10 +5,12 @@ id, then the names of pictures, then rows of ``outbox``. On SQLite a writing tra
 """
 
 from collections.abc import Mapping, Sequence, Set
+from functools import cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, func, or_, select, text, update
+from sqlalchemy import Connection, Insert, bindparam, delete, exists, func, or_, select, text, update
+from sqlalchemy.sql.dml import ReturningInsert
 
 from coldstart.catalog import Accepted, Draft, Stage, Status
 from coldstart.catalog.models import items, media, outbox
@@ -21,6 +23,12 @@ from coldstart.errors import ColdstartError, Conflict, InvalidInput, NotFound
 TOMBSTONE_PRIORITY = 1
 _PICTURE_LOCKS = 0xC01D
 """Of the advisory locks in a database, those that are for names of pictures."""
+_STORED = (
+    select(items.c.item_id, items.c.version, items.c.picture_sha256)
+    .where(items.c.item_id.in_(bindparam("ids", expanding=True)))
+    .order_by(items.c.item_id)
+    .with_for_update()
+)
 
 
 def accept(
@@ -52,8 +60,7 @@ def _accept(
 ) -> dict[ExternalId, Accepted | ColdstartError]:
     """Accept drafts of distinct ids, in the order of their ids."""
     ids = [draft.item.item_id for draft in drafts]
-    query = select(items.c.item_id, items.c.version, items.c.picture_sha256).where(items.c.item_id.in_(ids))
-    stored = tx.execute(query.order_by(items.c.item_id).with_for_update()).all()
+    stored = tx.execute(_STORED, {"ids": ids}).all()
     before = {row.item_id: row.version for row in stored}
     timely = [draft for draft in drafts if draft.replaces in (None, before.get(draft.item.item_id, 0))]
     pictures = [draft.picture for draft in timely if draft.picture is not None]
@@ -73,7 +80,13 @@ def _accept(
 
 def _put(tx: Connection, drafts: Sequence[Draft], *, new: bool, now: float) -> dict[ExternalId, int]:
     """Write the drafts; the versions of those that were not refused, as ``new`` ones are where the item is there."""
-    put = insert(tx, items)
+    rows = [item_row(draft, now=now) for draft in drafts]
+    return {row.item_id: row.version for row in tx.execute(_put_items(tx.dialect.name, new=new), rows)}
+
+
+@cache
+def _put_items(dialect: str, *, new: bool) -> ReturningInsert[ExternalId, int]:
+    put = insert(dialect, items)
     if new:  # no lock of ours could keep another transaction from adding the item
         put = put.on_conflict_do_nothing(index_elements=[items.c.item_id])
     else:
@@ -91,8 +104,7 @@ def _put(tx: Connection, drafts: Sequence[Draft], *, new: bool, now: float) -> d
                 put.excluded.source_version > items.c.source_version,
             ),
         )
-    rows = [item_row(draft, now=now) for draft in drafts]
-    return {row.item_id: row.version for row in tx.execute(put.returning(items.c.item_id, items.c.version), rows)}
+    return put.returning(items.c.item_id, items.c.version)
 
 
 def _conflicts(tx: Connection, drafts: Sequence[Draft]) -> dict[ExternalId, Conflict]:
@@ -166,15 +178,20 @@ def owe(
     """Make these versions due, in place of whatever was owed on the items before."""
     if not versions:
         return
-    put = insert(tx, outbox)
-    put = put.on_conflict_do_update(
-        index_elements=[outbox.c.item_id],
-        set_={column.name: column for column in put.excluded if column.name != "item_id"},
-    )
     fresh: dict[str, Any] = {
         "stage": stage, "priority": priority, "due_at": now, "leased": False, "attempts": 0, "backfill_id": backfill_id,
     }  # fmt: skip
-    tx.execute(put, [{"item_id": item_id, "version": versions[item_id], **fresh} for item_id in sorted(versions)])
+    rows = [{"item_id": item_id, "version": versions[item_id], **fresh} for item_id in sorted(versions)]
+    tx.execute(_put_owed(tx.dialect.name), rows)
+
+
+@cache
+def _put_owed(dialect: str) -> Insert:
+    put = insert(dialect, outbox)
+    return put.on_conflict_do_update(
+        index_elements=[outbox.c.item_id],
+        set_={column.name: column for column in put.excluded if column.name != "item_id"},
+    )
 
 
 def _store_pictures(tx: Connection, contents: Sequence[bytes], replaced: set[str]) -> None:
@@ -182,8 +199,13 @@ def _store_pictures(tx: Connection, contents: Sequence[bytes], replaced: set[str
     pictures = {digest(content): content for content in contents}
     _lock_pictures(tx, {*pictures, *replaced})
     if pictures:
-        put = insert(tx, media).on_conflict_do_nothing()
-        tx.execute(put, [{"sha256": name, "content": pictures[name]} for name in sorted(pictures)])
+        rows = [{"sha256": name, "content": pictures[name]} for name in sorted(pictures)]
+        tx.execute(_put_pictures(tx.dialect.name), rows)
+
+
+@cache
+def _put_pictures(dialect: str) -> Insert:
+    return insert(dialect, media).on_conflict_do_nothing()
 
 
 def _lock_pictures(tx: Connection, names: Set[str]) -> None:

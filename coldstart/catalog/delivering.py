@@ -2,13 +2,17 @@
 
 The order of locks is that of `coldstart.catalog.accepting`. A claim takes its rows of both tables at once and skips
 those that anyone holds, so it never waits.
+
+What every item needs is a statement made once: SQLAlchemy takes several times as long to put one together as to run it.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select, update
+from sqlalchemy import Boolean, Connection, Double, Integer, Update, bindparam, case, delete, func, select, update
 from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from coldstart.catalog import Accepted, Claim, Encoded, Stage, Status, graduating
 from coldstart.catalog.models import items, media, outbox
@@ -25,6 +29,81 @@ _UNDER_WAY = items.c.retrievable_at.is_(None)
 # A row given back: a tombstone stays a tombstone.
 _RELEASED = case((items.c.deleted, Status.DELETED), else_=Status.PENDING)
 
+_NOW, _UNTIL = bindparam("now", type_=Double), bindparam("until", type_=Double)
+_STAGE = outbox.c.stage == bindparam("at_stage")
+_ITEMS = items.c.item_id.in_(bindparam("ids", expanding=True))
+_OWED = outbox.c.item_id.in_(bindparam("ids", expanding=True))
+
+_LOST = (_STAGE, outbox.c.leased, outbox.c.due_at <= _NOW)
+_DUE = (_STAGE, ~outbox.c.leased, outbox.c.due_at <= _NOW)
+_ANY_LOST = select(select(outbox.c.item_id).where(*_LOST).exists())
+_SPENT = (
+    select(outbox.c.item_id)
+    .join(items)
+    .where(*_LOST, outbox.c.attempts >= bindparam("max_attempts", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+
+
+def _lease(*conditions: ColumnElement[bool]) -> ReturningUpdate[ExternalId]:
+    """Lease the first ``limit`` rows ``until`` then; their ids."""
+    first = (
+        select(outbox.c.item_id)
+        .join(items)
+        .where(*conditions)
+        .order_by(outbox.c.priority.desc(), outbox.c.due_at)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(skip_locked=True)
+        .cte("first")  # evaluated once; as a bare subquery PostgreSQL may run it again and lease more than the limit
+    )
+    return (
+        update(outbox)
+        .where(outbox.c.item_id.in_(select(first.c.item_id)))
+        .values(due_at=_UNTIL, leased=True, attempts=outbox.c.attempts + 1)
+        .returning(outbox.c.item_id)
+    )
+
+
+_LEASE_LOST = _lease(*_LOST)
+_LEASE_POSTED = _lease(*_DUE, outbox.c.priority >= 0)
+_LEASE_BACKGROUND = _lease(*_DUE, outbox.c.priority < 0)
+_BEGIN = (
+    update(items)
+    .where(_ITEMS)
+    .values(status=Status.ENCODING, claimed_at=case((_UNDER_WAY, _NOW), else_=items.c.claimed_at))
+)
+_IN_ORDER = (outbox.c.priority.desc(), items.c.accepted_at)
+_CLAIMED = {
+    Stage.ENCODE: RECORDS.add_columns(media.c.content).outerjoin(media).where(_ITEMS).order_by(*_IN_ORDER),
+    Stage.INDEX: RECORDS.add_columns(items.c.vector).where(_ITEMS).order_by(*_IN_ORDER),
+}
+_OWING = (
+    select(items.c.item_id, items.c.version, outbox.c.attempts)
+    .join(outbox)
+    .where(_ITEMS)
+    .order_by(items.c.item_id)
+    .with_for_update()
+)
+_OWING_AT = _OWING.where(_STAGE)
+_TO_INDEX = (
+    update(outbox)
+    .where(_OWED)
+    .values(
+        stage=Stage.INDEX, due_at=_UNTIL, leased=bindparam("kept", type_=Boolean),
+        attempts=bindparam("tries", type_=Integer),
+    )
+)  # fmt: skip
+_FINISH = (
+    update(items)
+    .where(_ITEMS)
+    .values(
+        status=case((items.c.deleted, Status.DELETED), else_=Status.RETRIEVABLE),
+        retrievable_at=case((items.c.deleted, None), else_=func.coalesce(items.c.retrievable_at, _NOW)),
+        error=None,
+    )
+)
+_OWE_NOTHING = delete(outbox).where(_OWED)
+
 
 def claim(
     tx: Connection,
@@ -37,53 +116,22 @@ def claim(
     background: int | None = None,
 ) -> list[Claim]:
     """`ItemStore.claim`."""
-    lost = (outbox.c.stage == stage, outbox.c.leased, outbox.c.due_at <= now)
-    spent = select(outbox.c.item_id).join(items).where(*lost, outbox.c.attempts >= max_attempts)
-    _bury(tx, list(tx.scalars(spent.with_for_update(skip_locked=True))), LOST)
-
-    # A row lost by its worker may be what killed it: it is tried alone, so that it takes no neighbour along.
-    ids = _lease(tx, *lost, limit=1, until=now + lease_s)
+    at: dict[str, Any] = {"at_stage": stage, "now": now}
+    lease = {**at, "until": now + lease_s}
+    ids: list[ExternalId] = []
+    if tx.scalar(_ANY_LOST, at):
+        _bury(tx, list(tx.scalars(_SPENT, {**at, "max_attempts": max_attempts})), LOST)
+        # A row lost by its worker may be what killed it: it is tried alone, so that it takes no neighbour along.
+        ids = list(tx.scalars(_LEASE_LOST, {**lease, "limit": 1}))
     if not ids:
-        due = (outbox.c.stage == stage, ~outbox.c.leased, outbox.c.due_at <= now)
-        ids = _lease(tx, *due, outbox.c.priority >= 0, limit=limit, until=now + lease_s)
-        if not ids:
-            some = limit if background is None else min(background, limit)
-            ids = _lease(tx, *due, outbox.c.priority < 0, limit=some, until=now + lease_s)
+        ids = list(tx.scalars(_LEASE_POSTED, {**lease, "limit": limit}))
+    if not ids:
+        some = limit if background is None else min(background, limit)
+        ids = list(tx.scalars(_LEASE_BACKGROUND, {**lease, "limit": some}))
     if not ids:
         return []
     if stage is Stage.ENCODE:
-        claimed_at = case((_UNDER_WAY, now), else_=items.c.claimed_at)
-        tx.execute(update(items).where(items.c.item_id.in_(ids)).values(status=Status.ENCODING, claimed_at=claimed_at))
-    return _claims(tx, stage, ids)
-
-
-def _lease(tx: Connection, *conditions: ColumnElement[bool], limit: int, until: float) -> list[ExternalId]:
-    first = (
-        select(outbox.c.item_id)
-        .join(items)
-        .where(*conditions)
-        .order_by(outbox.c.priority.desc(), outbox.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("first")  # evaluated once; as a bare subquery PostgreSQL may run it again and lease more than the limit
-    )
-    return list(
-        tx.scalars(
-            update(outbox)
-            .where(outbox.c.item_id.in_(select(first.c.item_id)))
-            .values(due_at=until, leased=True, attempts=outbox.c.attempts + 1)
-            .returning(outbox.c.item_id)
-        )
-    )
-
-
-def _claims(tx: Connection, stage: Stage, ids: Sequence[ExternalId]) -> list[Claim]:
-    match stage:
-        case Stage.ENCODE:
-            query = RECORDS.add_columns(media.c.content).outerjoin(media)
-        case Stage.INDEX:
-            query = RECORDS.add_columns(items.c.vector)
-    query = query.where(items.c.item_id.in_(ids)).order_by(outbox.c.priority.desc(), items.c.accepted_at)
+        tx.execute(_BEGIN, {"ids": ids, "now": now})
     return [
         Claim(
             record=record(row),
@@ -91,43 +139,40 @@ def _claims(tx: Connection, stage: Stage, ids: Sequence[ExternalId]) -> list[Cla
             picture=row.content if stage is Stage.ENCODE else None,
             vector=from_blob(row.vector, "<f4") if stage is Stage.INDEX else None,
         )
-        for row in tx.execute(query)
+        for row in tx.execute(_CLAIMED[stage], {"ids": ids})
     ]
 
 
 def encoded(tx: Connection, results: Sequence[Encoded], *, lease_s: float | None, now: float) -> list[ExternalId]:
     """`ItemStore.encoded`."""
     versions = {result.item_id: result.version for result in results}
-    current = _current(tx, versions, outbox.c.stage == Stage.ENCODE)
+    current = _current(tx, versions, Stage.ENCODE)
     if not current:
         return []
     rows = [{"key": result.item_id, **encoded_row(result, now=now)} for result in results if result.item_id in current]
-    values: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "key"}
-    values["encoded_at"] = case((_UNDER_WAY, bindparam("encoded_at")), else_=items.c.encoded_at)
-    tx.execute(update(items).where(items.c.item_id == bindparam("key")).values(values), rows)
+    tx.execute(_store(tuple(name for name in rows[0] if name != "key")), rows)
     # The index is another job than encoding: its attempts are counted anew, and keeping the lease is the first.
-    owed: dict[str, Any] = {"stage": Stage.INDEX, "due_at": now, "leased": False, "attempts": 0}
-    if lease_s is not None:
-        owed |= {"due_at": now + lease_s, "leased": True, "attempts": 1}
-    tx.execute(update(outbox).where(outbox.c.item_id.in_(current)).values(owed))
+    kept = lease_s is not None
+    owed = {"until": now + (lease_s or 0.0), "kept": kept, "tries": int(kept)}
+    tx.execute(_TO_INDEX, {"ids": list(current), **owed})
     graduating.mark_encoded(tx, [r.item_id for r in results if r.item_id in current and r.cold], now=now)
     return list(current)
 
 
+@cache
+def _store(names: tuple[str, ...]) -> Update:
+    """What encoding adds to the row ``key``."""
+    values: dict[str, Any] = {name: bindparam(name) for name in names}
+    values["encoded_at"] = case((_UNDER_WAY, bindparam("encoded_at")), else_=items.c.encoded_at)
+    return update(items).where(items.c.item_id == bindparam("key")).values(values)
+
+
 def done(tx: Connection, versions: Mapping[ExternalId, int], *, now: float) -> None:
     """`ItemStore.done`."""
-    current = _current(tx, versions, outbox.c.stage == Stage.INDEX)
+    current = list(_current(tx, versions, Stage.INDEX))
     if current:
-        tx.execute(
-            update(items)
-            .where(items.c.item_id.in_(current))
-            .values(
-                status=case((items.c.deleted, Status.DELETED), else_=Status.RETRIEVABLE),
-                retrievable_at=case((items.c.deleted, None), else_=func.coalesce(items.c.retrievable_at, now)),
-                error=None,
-            )
-        )
-        tx.execute(delete(outbox).where(outbox.c.item_id.in_(current)))
+        tx.execute(_FINISH, {"ids": current, "now": now})
+        tx.execute(_OWE_NOTHING, {"ids": current})
 
 
 def fail(
@@ -187,18 +232,11 @@ def backlog(tx: Connection) -> int:
     return tx.execute(select(func.count()).where(*posted, outbox.c.due_at.is_not(None))).scalar_one()
 
 
-def _current(
-    tx: Connection, versions: Mapping[ExternalId, int], *conditions: ColumnElement[bool]
-) -> dict[ExternalId, int]:
-    """Lock those of the items that still owe this version; with the attempts they had."""
-    owed = (
-        select(items.c.item_id, items.c.version, outbox.c.attempts)
-        .join(outbox)
-        .where(items.c.item_id.in_(versions), *conditions)
-        .order_by(items.c.item_id)
-        .with_for_update()
-    )
-    return {row.item_id: row.attempts for row in tx.execute(owed) if row.version == versions[row.item_id]}
+def _current(tx: Connection, versions: Mapping[ExternalId, int], stage: Stage | None = None) -> dict[ExternalId, int]:
+    """Lock those of the items that still owe this version, at any stage or this one; with the attempts they had."""
+    ids: dict[str, Any] = {"ids": list(versions)}
+    owed = tx.execute(_OWING, ids) if stage is None else tx.execute(_OWING_AT, {**ids, "at_stage": stage})
+    return {row.item_id: row.attempts for row in owed if row.version == versions[row.item_id]}
 
 
 def _bury(tx: Connection, ids: Sequence[ExternalId], reason: str) -> None:

@@ -7,7 +7,7 @@ mark if it is still as it was read. Marks are locked last and in the order of th
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, case, delete, exists, func, or_, select, tuple_, update
 
 from coldstart.catalog import Clicked, Embeddings, Graduated, Stage, Status
 from coldstart.catalog.accepting import owe
@@ -28,6 +28,10 @@ _WORTH_A_LOOK = 100
 _KEPT_S = 86_400.0
 """How long a mark waits for its item to be posted; when that is encoded, its clicks are looked for anyway."""
 
+_CLICKED = select(items.c.item_id).where(
+    items.c.item_id.in_(bindparam("ids", expanding=True)),
+    exists().where(events.c.item_id == items.c.item_id, events.c.kind.in_(CLICKS)),
+)
 _OWES_NOTHING = ~exists().where(outbox.c.item_id == items.c.item_id)
 
 
@@ -55,9 +59,7 @@ def mark_events(tx: Connection, new: Iterable[tuple[ExternalId, str]], *, now: f
 
 def mark_encoded(tx: Connection, item_ids: Collection[ExternalId], *, now: float) -> None:
     """Mark those of the items, which are where their content puts them, that have been clicked before."""
-    of_item = and_(events.c.item_id == items.c.item_id, events.c.kind.in_(CLICKS))
-    clicked = select(items.c.item_id).where(items.c.item_id.in_(item_ids), exists().where(of_item))
-    mark(tx, dict.fromkeys(tx.scalars(clicked), AT_ONCE), now=now)
+    mark(tx, dict.fromkeys(tx.scalars(_CLICKED, {"ids": list(item_ids)}), AT_ONCE), now=now)
 
 
 def clicked(tx: Connection, *, adapter_version: str, limit: int) -> list[Clicked]:

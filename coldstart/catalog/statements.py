@@ -22,9 +22,10 @@ def chunks(values: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
         yield values[start : start + size]
 
 
-def insert(tx: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that knows ``ON CONFLICT``."""
-    return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
+def insert(tx: Connection | str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ``ON CONFLICT``, for a connection or the dialect of that name."""
+    dialect = tx if isinstance(tx, str) else tx.dialect.name
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def by_bytes(tx: Connection, column: Column[str]) -> ColumnElement[str]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from coldstart.catalog import (
     Accepted,
@@ -41,6 +41,8 @@ from coldstart.catalog.rows import RECORDS, record
 from coldstart.catalog.statements import chunks
 from coldstart.entities import Event, ExternalId
 from coldstart.errors import ColdstartError, NotFound
+
+_RECORDS_OF = RECORDS.where(items.c.item_id.in_(bindparam("ids", expanding=True)))
 
 
 class SqlItemStore:
@@ -105,9 +107,7 @@ class SqlItemStore:
         """See `ItemStore.get_many`."""
         with self._database.read() as tx:
             return {
-                row.item_id: record(row)
-                for part in chunks(item_ids)
-                for row in tx.execute(RECORDS.where(items.c.item_id.in_(part)))
+                row.item_id: record(row) for part in chunks(item_ids) for row in tx.execute(_RECORDS_OF, {"ids": part})
             }
 
     def list_items(self, *, limit: int, offset: int = 0, status: Status | None = None) -> list[ItemRecord]:

@@ -9,6 +9,7 @@ from adapters.fit import fit, reveal
 from adapters.neighbours import Anchors, nearest
 from adapters.space import Adapter, fuse
 from coldstart.errors import InvalidInput
+from coldstart.vectors import normalise
 from tests.adapters.toy import World, make_world, own_share
 
 CONFIG = AdapterConfig(neighbours=5, image_dim=8, content_dim=64)
@@ -80,6 +81,21 @@ def test_an_item_is_not_its_own_neighbour() -> None:
     assert all(row not in places[row] for row in range(4))
     places, _ = nearest(anchors, axes, axes, gate, k=1)
     assert places.ravel().tolist() == [0, 1, 2, 3]
+
+
+def test_one_item_has_the_neighbours_that_it_has_among_many() -> None:
+    """Whoever is posted alone is to be found where an evaluation of many puts it."""
+    rng = np.random.default_rng(0)
+    text, image = (normalise(rng.standard_normal((600, d), dtype=np.float32)) for d in (12, 8))
+    anchors = Anchors.build(np.arange(500), text[:500], image[:500], hubness=0.3)
+    gate = rng.dirichlet([1, 1], 100).astype(np.float32)
+    places, similarity = nearest(anchors, text[500:], image[500:], gate, k=20)
+    for n in range(100):
+        item = slice(500 + n, 501 + n)
+        [alone], [cosines] = nearest(anchors, text[item], image[item], gate[n : n + 1], k=20)
+        among, order = np.argsort(places[n]), np.argsort(alone)
+        assert alone[order].tolist() == places[n][among].tolist()
+        np.testing.assert_allclose(cosines[order], similarity[n][among], atol=1e-6)
 
 
 def test_hubs_are_pushed_away() -> None:
