@@ -130,5 +130,5 @@ def test_published_neumf_learns_and_this_code_learns_it_too(hits: LeaveOneOut) -
     cornac_neumf(hits, theirs)
     assert theirs.best > theirs.points[0].score
     ours = Course(budget=30.0, target=theirs.best)
-    steps.run_neumf(hits, dict(steps.NEUMF)["start from ALS"], ours)
+    steps.run_neumf(hits, dict(steps.NEUMF)["start from ALS, its rate"], ours)
     assert ours.reached(theirs.best) is not None

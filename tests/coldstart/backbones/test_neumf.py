@@ -76,7 +76,8 @@ def test_the_ranker_gives_what_the_torch_model_gives(ratings_backbone: FrozenBac
     users, items = generator.integers(0, N_USERS, 50), generator.integers(0, N_ITEMS, 50)
     codes = generator.integers(0, 4, (50, 1))
     with torch.no_grad():
-        wanted = model(*(torch.from_numpy(a) for a in (users, items, codes)), torch.empty(50, 0)).numpy()
+        rows = (torch.from_numpy(a) for a in (users, items[:, None], codes))
+        wanted = model(*rows, torch.empty(50, 0)).squeeze(1).numpy()
     places = np.array(["?", *sorted(PLACES)])[codes[:, 0]]
     got = NeuMFRanker.from_backbone(backbone).score(users, items, {"place": places})
     np.testing.assert_allclose(got, wanted, atol=1e-5)
@@ -99,7 +100,8 @@ def test_folding_keeps_the_trained_models_output(monkeypatch: pytest.MonkeyPatch
     rows, columns = (a.ravel() for a in np.indices((len(backbone.users), len(backbone.items))))
     with torch.no_grad():
         nothing = torch.empty(len(rows), 0)
-        wanted = trained[-1](torch.from_numpy(rows), torch.from_numpy(columns), nothing.long(), nothing).numpy()
+        pairs = torch.from_numpy(rows), torch.from_numpy(columns)[:, None]
+        wanted = trained[-1](*pairs, nothing.long(), nothing).squeeze(1).numpy()
     got = NeuMFRanker.from_backbone(backbone).score(rows, columns)
     np.testing.assert_allclose(got, wanted, atol=1e-5)
     gmf = trained[-1].fusion.weight[0, :4] * trained[-1].gmf_user.weight @ trained[-1].gmf_item.weight.T
