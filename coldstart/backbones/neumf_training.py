@@ -64,7 +64,8 @@ def fit_neumf(
     inputs = encode_events(context, events)
 
     def fitted(record: dict[str, Any]) -> Fitted:
-        return _export(model, replace(config, als=als, learning_rate=rate, epochs=record["best_epoch"]), record, context)
+        used = replace(config, als=als, learning_rate=rate, epochs=record["best_epoch"])
+        return _export(model, used, record, context)
 
     record = fit(
         model,

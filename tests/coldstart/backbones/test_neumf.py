@@ -1,6 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -108,10 +108,11 @@ def test_folding_keeps_the_trained_models_output(monkeypatch: pytest.MonkeyPatch
     np.testing.assert_allclose(backbone.user_vectors @ backbone.item_vectors.T, gmf.detach().numpy(), atol=1e-5)
 
 
-def test_clicks_are_learned_from_random_values() -> None:
+@pytest.mark.parametrize("loss", ["sampled_softmax", "bce"])
+def test_clicks_are_learned_from_random_values(loss: Literal["sampled_softmax", "bce"]) -> None:
     users, items, train, validation = communities()
-    config = NeuMFConfig(d=8, mlp_d=8, hidden=(16,), batch=64, epochs=40, start="random", learning_rate=0.02,
-                         patience=40)  # fmt: skip
+    config = NeuMFConfig(d=8, mlp_d=8, hidden=(16,), batch=64, epochs=40, start="random", loss=loss,
+                         learning_rate=0.02, patience=40)  # fmt: skip
     backbone = train_backbone("neumf", users, items, train, validation, config=config)
     rows, columns = np.indices((len(backbone.users), len(backbone.items)))
     logits = NeuMFRanker.from_backbone(backbone).score(rows.ravel(), columns.ravel()).reshape(rows.shape)
@@ -120,6 +121,18 @@ def test_clicks_are_learned_from_random_values() -> None:
     )
     unseen = backbone.clicks.toarray() == 0
     assert logits[own & unseen].mean() > logits[~own].mean() + 1
+
+
+def test_the_rate_fits_the_start_unless_it_is_given() -> None:
+    users, items, train, validation = communities()
+
+    def used(**changes: Any) -> float:
+        config = NeuMFConfig(d=4, mlp_d=4, hidden=(8,), epochs=0, **changes)
+        backbone = train_backbone("neumf", users, items, train, validation, config=config)
+        return float(backbone.config["learning_rate"])
+
+    assert used() < used(start="random")
+    assert used(learning_rate=0.02) == 0.02
 
 
 def test_ratings_are_needed_for_explicit_feedback_in_both_parts() -> None:
