@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -59,13 +60,13 @@ class NeuMF(nn.Module):
         What does not depend on the item is worked out once for all items of a row.
         """
         d, mlp_d = self.gmf_user.embedding_dim, self.mlp_user.embedding_dim
-        first, *others = self.mlp
+        first = cast(nn.Linear, self.mlp[0])
         p = self.gmf_user(users) * self.fusion.weight[:, :d]
         gmf = torch.bmm(self.gmf_item(items), p.unsqueeze(2)).squeeze(2)  # (b, n)
         context = torch.cat([*(table(codes[:, k]) for k, table in enumerate(self.context)), numbers], dim=1)
-        of_user, of_item, of_context = first.weight.split([mlp_d, mlp_d, context.shape[1]], dim=1)
+        of_user, of_item, of_context = torch.split(first.weight, [mlp_d, mlp_d, context.shape[1]], dim=1)
         own = F.linear(self.mlp_user(users), of_user, first.bias) + F.linear(context, of_context)  # (b, width)
         x = torch.relu(own.unsqueeze(1) + F.linear(self.mlp_item(items), of_item))  # (b, n, width)
-        for layer in others:
+        for layer in self.mlp[1:]:
             x = torch.relu(layer(x))
         return gmf + F.linear(x, self.fusion.weight[:, d:], self.fusion.bias).squeeze(2)
