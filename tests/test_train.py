@@ -103,6 +103,16 @@ def test_each_user_has_one_click_to_judge_by_that_no_other_part_has(hits: LeaveO
     assert hits.hit_rate(lambda users, items: -right[users, items].astype(np.float32)) == 0.0
 
 
+def test_every_third_user_can_stand_for_all(hits: LeaveOneOut, folder: Path) -> None:
+    some = leave_one_out(folder, every=3)
+    assert some.shape == (-(-USERS // 3), hits.shape[1]) and some.candidates.shape == (len(some.users), 100)
+    met = [sum(part.matrix(*task.shape) for part in (task.train, task.validation)) for task in (some, hits)]
+    tested = [np.zeros(task.shape) for task in (some, hits)]
+    for clicks, task in zip(tested, (some, hits), strict=True):
+        clicks[task.users, task.candidates[:, 0]] = 1.0
+    assert (met[0] + tested[0] == (met[1] + tested[1])[::3]).all()
+
+
 @pytest.mark.parametrize("ladder", [steps.LIGHTGCN, steps.NEUMF], ids=["lightgcn", "neumf"])
 def test_each_step_changes_what_its_name_says(ladder: tuple[tuple[str, LightGCNConfig | NeuMFConfig], ...]) -> None:
     *named, (_, default) = ladder
@@ -130,5 +140,5 @@ def test_published_neumf_learns_and_this_code_learns_it_too(hits: LeaveOneOut) -
     cornac_neumf(hits, theirs)
     assert theirs.best > theirs.points[0].score
     ours = Course(budget=30.0, target=theirs.best)
-    steps.run_neumf(hits, dict(steps.NEUMF)["start from ALS"], ours)
+    steps.run_neumf(hits, dict(steps.NEUMF)["start from ALS, its rate"], ours)
     assert ours.reached(theirs.best) is not None

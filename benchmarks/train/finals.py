@@ -23,7 +23,7 @@ from coldstart.encoders import DEFAULT_TEXT_MODEL, open_text_encoder
 from coldstart.settings import Settings
 
 T = TypeVar("T")
-_TEXT_DIM, _QUICK_ANCHORS = 384, 4000
+_TEXT_DIM, _QUICK_ANCHORS = 384, 1500
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _LIGHTGCN = LightGCNConfig(
 """torch-geometric's model; its first values are of this deviation."""
 _NEUMF = NeuMFConfig(
     d=references.D, mlp_d=2 * references.D, hidden=(2 * references.D, references.D), batch=256,
-    learning_rate=references.LEARNING_RATE, start="random", **_ENDLESS,
+    learning_rate=references.LEARNING_RATE, start="random", loss="bce", **_ENDLESS,
 )  # fmt: skip
 """Cornac's model; its embeddings start at a tenth of ours."""
 
@@ -49,7 +49,8 @@ _NEUMF_STEPS: Mapping[str, Mapping[str, Any]] = {
     "the same, this code": {},
     "batch 4,096": {"batch": 4096},
     "rate .005": {"learning_rate": 0.005},
-    "start from ALS": {"start": "als", "learning_rate": 0.001},
+    "sampled softmax": {"loss": "sampled_softmax"},
+    "start from ALS, its rate": {"start": "als", "learning_rate": None},
 }
 
 

@@ -46,10 +46,11 @@ class NeuMFConfig:
     context_dropout: float = 0.1  # share of training rows whose context is hidden, so that it may be absent later
     start: Literal["als", "random"] = "als"  # first values of the GMF tower; explicit feedback starts at random
     als: ALSConfig = field(default_factory=ALSConfig)  # for the start; its d is ignored
-    gain: float = 3.0  # first fusion weight of every GMF factor: turns ALS scores of 0..1 into logits
+    gain: float = 6.0  # first fusion weight of every GMF factor: turns ALS scores of 0..1 into logits
+    loss: Literal["sampled_softmax", "bce"] = "sampled_softmax"  # of a click among its negatives, or of each alone
     negatives: int = 4  # items not met for each one that was met
     batch: int = 4096  # interactions a step
-    learning_rate: float = 1e-3  # of Adam
+    learning_rate: float | None = None  # of Adam; where None, .0003 from an ALS start, which is soon lost, else .001
     epochs: int = 20  # at most
     patience: int = 3  # epochs without a better validation score before training stops
 

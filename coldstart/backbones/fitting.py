@@ -68,7 +68,7 @@ def fit(
     """
     processes, device = group(), next(module.parameters()).device
     processes.align(module)
-    optimiser = torch.optim.Adam(module.parameters(), lr=schedule.learning_rate)
+    optimiser = torch.optim.Adam(module.parameters(), lr=schedule.learning_rate, fused=True)
     done = 0
     if watch:
         watch(done)

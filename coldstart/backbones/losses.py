@@ -30,6 +30,11 @@ def sampled_softmax(users: Tensor, positives: Tensor, negatives: Tensor, tempera
     users, positives, negatives = (F.normalize(v, dim=-1) for v in (users, positives, negatives))
     own = (users * positives).sum(-1, keepdim=True)  # (b, 1)
     logits = torch.cat([own, users @ negatives.T], dim=1) / temperature  # (b, 1 + n)
+    return first_of(logits)
+
+
+def first_of(logits: Tensor) -> Tensor:
+    """Cross entropy of the first of each row of logits [b, 1 + n] against the others: a met item among drawn ones."""
     return (torch.logsumexp(logits, dim=1) - logits[:, 0]).mean()
 
 
@@ -52,7 +57,7 @@ def multinomial(users: Tensor, items: Tensor, rows: Tensor, columns: Tensor, tem
 
 
 def bce(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross entropy of logits [b] with labels [b] in [0, 1]."""
+    """Binary cross entropy of logits with labels in [0, 1] of the same shape."""
     return F.binary_cross_entropy_with_logits(logits, labels)
 
 

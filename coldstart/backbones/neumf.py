@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 DEVIATION = 0.1  # of the embeddings' normal first values
 
 
 class NeuMF(nn.Module):
-    """Logits ``w . (p * q) + h . mlp([p', q', context]) + b``: their sigmoid for clicks, the values for ratings.
+    """Logits ``w . (p * q) + h . mlp([p', q', context]) + b``: to order by for clicks, the values for ratings.
 
     Parameters
     ----------
@@ -20,7 +22,7 @@ class NeuMF(nn.Module):
     mlp_d : int
         Width of p' and q', the MLP tower's.
     hidden : sequence of int
-        Widths of the MLP tower's layers.
+        Widths of the MLP tower's layers, of which there is one at least.
     categories : sequence of int
         How many values each category of the context has; embedding 0 stands for an unknown one.
     context_d : int
@@ -53,11 +55,18 @@ class NeuMF(nn.Module):
                 nn.init.normal_(module.weight, std=DEVIATION)
 
     def forward(self, users: Tensor, items: Tensor, codes: Tensor, numbers: Tensor) -> Tensor:
-        """Logits [b] of user and item rows [b], in contexts of codes [b, categories] and numbers [b, numbers]."""
-        gmf = self.gmf_user(users) * self.gmf_item(items)  # (b, d)
-        embedded = [table(codes[:, k]) for k, table in enumerate(self.context)]
-        x = torch.cat([self.mlp_user(users), self.mlp_item(items), *embedded, numbers], dim=1)
-        for layer in self.mlp:
-            x = torch.relu(layer(x))  # (b, width)
-        logits: Tensor = self.fusion(torch.cat([gmf, x], dim=1))  # (b, 1)
-        return logits.squeeze(1)
+        """Logits [b, n] of users [b] with n items each [b, n], in contexts of codes [b, categories] and numbers.
+
+        What does not depend on the item is worked out once for all items of a row.
+        """
+        d, mlp_d = self.gmf_user.embedding_dim, self.mlp_user.embedding_dim
+        first = cast(nn.Linear, self.mlp[0])
+        p = self.gmf_user(users) * self.fusion.weight[:, :d]
+        gmf = torch.bmm(self.gmf_item(items), p.unsqueeze(2)).squeeze(2)  # (b, n)
+        context = torch.cat([*(table(codes[:, k]) for k, table in enumerate(self.context)), numbers], dim=1)
+        of_user, of_item, of_context = torch.split(first.weight, [mlp_d, mlp_d, context.shape[1]], dim=1)
+        own = F.linear(self.mlp_user(users), of_user, first.bias) + F.linear(context, of_context)  # (b, width)
+        x = torch.relu(own.unsqueeze(1) + F.linear(self.mlp_item(items), of_item))  # (b, n, width)
+        for layer in self.mlp[1:]:
+            x = torch.relu(layer(x))
+        return gmf + F.linear(x, self.fusion.weight[:, d:], self.fusion.bias).squeeze(2)

@@ -22,8 +22,9 @@ from coldstart.dataset import Interactions
 from coldstart.errors import InvalidInput
 from coldstart.vectors import Matrix, Rows
 
-_HIT_K, _HIT_NEGATIVES, _HIT_PAIRS = 10, 99, 5_000  # HR@10 among 100, as in the paper; at most so many pairs
-_SCORE_BATCH = 100_000  # pairs scored at once
+_HIT_K, _HIT_NEGATIVES, _HIT_PAIRS = 10, 99, 10_000  # HR@10 among 100, as in the paper; at most so many pairs
+_SCORE_BATCH = 1_000  # events scored at once
+_ALS_RATE, _RATE = 3e-4, 1e-3
 
 
 def fit_neumf(
@@ -39,8 +40,8 @@ def fit_neumf(
 ) -> Fitted:
     """Train on the events of ``shape`` = (users, items), stopping early on held-out ones where there are any.
 
-    The score that stops training is HR@10 among 99 items not met, or minus the RMSE of ratings. ``watch`` is shown
-    what has been learned at the start and after each epoch.
+    The score that stops training is the mean of HR@10 and NDCG@10 among 99 items not met, or minus the RMSE of ratings.
+    ``watch`` is shown what has been learned at the start and after each epoch.
     """
     generator = np.random.default_rng(seed)
     if config.feedback == "explicit":
@@ -54,6 +55,8 @@ def fit_neumf(
             categories=[len(c.values) for c in context if isinstance(c, Category)],
             numbers=sum(isinstance(c, Number) for c in context),
         )  # fmt: skip
+    from_als = config.start == "als" and config.feedback == "implicit"
+    rate = config.learning_rate or (_ALS_RATE if from_als else _RATE)
     als = _start(model, events, held_out, shape, config, seed=seed, progress=progress)
     model.to(device)
     sampler = Sampler(events.matrix(*shape))
@@ -61,13 +64,14 @@ def fit_neumf(
     inputs = encode_events(context, events)
 
     def fitted(record: dict[str, Any]) -> Fitted:
-        return _export(model, replace(config, als=als, epochs=record["best_epoch"]), record, context)
+        used = replace(config, als=als, learning_rate=rate, epochs=record["best_epoch"])
+        return _export(model, used, record, context)
 
     record = fit(
         model,
         lambda: epoch(model, events, inputs, sampler, config, generator),
         None if held_out is None else _score(model, held_out, context, sampler, config, generator),
-        Schedule(config.learning_rate, config.epochs, config.patience),
+        Schedule(rate, config.epochs, config.patience),
         watch=None if watch is None else lambda epochs: watch(fitted({"best_epoch": epochs})),
         label="NeuMF",
         steps=-(-len(events) // config.batch),
@@ -123,17 +127,27 @@ def _click_losses(
     generator: np.random.Generator,
 ) -> Iterator[Tensor]:
     """Each click with ``negatives`` items that its user has not met, in the click's own context."""
-    processes = group()
+    processes, k = group(), config.negatives
     order = generator.permutation(len(events))
     for start in range(0, len(order), config.batch):
         part = order[start : start + config.batch]
-        rows = np.tile(part, 1 + config.negatives)
-        users = events.user_rows[rows]
-        items = np.concatenate([events.item_rows[part], sampler.draw(users[len(part) :], generator)])
-        labels = (np.arange(len(rows)) < len(part)).astype(np.float32)
-        codes, numbers = _hide(inputs[0][rows], inputs[1][rows], config.context_dropout, generator)
-        *own, truth = (processes.share(each) for each in (users, items, codes, numbers, labels))
-        yield losses.bce(_logits(model, *own), _tensor(model, truth)) * processes.weight(len(truth), len(rows))
+        users = events.user_rows[part]
+        others = sampler.draw(np.repeat(users, k), generator).reshape(-1, k)
+        items = np.concatenate([events.item_rows[part, None], others], axis=1)  # (b, 1 + k), the click first
+        codes, numbers = _hide(inputs[0][part], inputs[1][part], config.context_dropout, generator)
+        own = [processes.share(each) for each in (users, items, codes, numbers)]
+        yield _click_loss(_logits(model, *own), config) * processes.weight(len(own[0]), len(part))
+
+
+def _click_loss(logits: Tensor, config: NeuMFConfig) -> Tensor:
+    """The loss of logits [b, 1 + negatives], the first of which are of clicks."""
+    match config.loss:
+        case "sampled_softmax":
+            return losses.first_of(logits)
+        case "bce":
+            labels = torch.zeros_like(logits)
+            labels[:, 0] = 1.0
+            return losses.bce(logits, labels)
 
 
 def _rating_losses(
@@ -149,9 +163,9 @@ def _rating_losses(
     for start in range(0, len(order), config.batch):
         rows = order[start : start + config.batch]
         codes, numbers = _hide(inputs[0][rows], inputs[1][rows], config.context_dropout, generator)
-        batch = (events.user_rows[rows], events.item_rows[rows], codes, numbers, ratings[rows])
+        batch = (events.user_rows[rows], events.item_rows[rows, None], codes, numbers, ratings[rows])
         *own, truth = (processes.share(each) for each in batch)
-        loss = losses.squared_error(_logits(model, *own), _tensor(model, truth))
+        loss = losses.squared_error(_logits(model, *own).squeeze(1), _tensor(model, truth))
         yield loss * processes.weight(len(truth), len(rows))
 
 
@@ -183,27 +197,27 @@ def _score(
         held_out = held_out.take(np.sort(generator.permutation(len(held_out))[:_HIT_PAIRS]))
     codes, numbers = encode_events(context, held_out)
 
-    def logits(rows: Rows, items: Rows) -> NDArray[np.float32]:
-        parts = [slice(start, start + _SCORE_BATCH) for start in range(0, len(rows), _SCORE_BATCH)]
+    def logits(items: Rows) -> NDArray[np.float32]:
+        """Of each held-out event's user with items [n, k]."""
+        parts = [slice(start, start + _SCORE_BATCH) for start in range(0, len(items), _SCORE_BATCH)]
         with torch.no_grad():
             return np.concatenate([
-                _logits(model, held_out.user_rows[rows[p]], items[p], codes[rows[p]], numbers[rows[p]]).cpu().numpy()
-                for p in parts
+                _logits(model, held_out.user_rows[p], items[p], codes[p], numbers[p]).cpu().numpy() for p in parts
             ])  # fmt: skip
 
-    n = len(held_out)
     if config.feedback == "explicit":
         ratings = _ratings(held_out).astype(np.float64)
-        return lambda: -float(np.sqrt(np.square(logits(np.arange(n), held_out.item_rows) - ratings).mean()))
-    rows = np.repeat(np.arange(n), 1 + _HIT_NEGATIVES)
-    items = sampler.draw(held_out.user_rows[rows], generator).reshape(n, -1)
-    items[:, 0] = held_out.item_rows
+        return lambda: -float(np.sqrt(np.square(logits(held_out.item_rows[:, None])[:, 0] - ratings).mean()))
+    others = sampler.draw(np.repeat(held_out.user_rows, _HIT_NEGATIVES), generator).reshape(-1, _HIT_NEGATIVES)
+    items = np.concatenate([held_out.item_rows[:, None], others], axis=1)
 
-    def hit_rate() -> float:
-        scores = logits(rows, items.ravel()).reshape(n, -1)
-        return float(((scores[:, 1:] >= scores[:, :1]).sum(axis=1) < _HIT_K).mean())
+    def hits() -> float:
+        scores = logits(items)
+        places = (scores[:, 1:] >= scores[:, :1]).sum(axis=1)
+        hit, gain = places < _HIT_K, 1 / np.log2(places + 2)
+        return float((hit + hit * gain).mean() / 2)
 
-    return hit_rate
+    return hits
 
 
 def _export(model: NeuMF, config: NeuMFConfig, record: dict[str, Any], context: Context) -> Fitted:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from coldstart.backbones.losses import bce, bpr, multinomial, sampled_softmax, squared_error
+from coldstart.backbones.losses import bce, bpr, first_of, multinomial, sampled_softmax, squared_error
 
 
 def test_bpr_of_equal_scores_is_log_2_and_falls_with_the_distance() -> None:
@@ -18,6 +18,11 @@ def test_sampled_softmax_is_cross_entropy_on_cosines() -> None:
     negatives = torch.tensor([[0.0, 3.0], [-4.0, 0.0]])
     wanted = -math.log(math.exp(1 / 0.5) / (math.exp(1 / 0.5) + math.exp(0) + math.exp(-1 / 0.5)))
     assert sampled_softmax(users, positives, negatives, 0.5).item() == pytest.approx(wanted)
+
+
+def test_the_first_of_a_row_is_told_from_its_others() -> None:
+    wanted = (math.log(2) + math.log1p(math.exp(-3))) / 2
+    assert first_of(torch.tensor([[1.0, 1.0], [5.0, 2.0]])).item() == pytest.approx(wanted)
 
 
 def test_multinomial_is_the_mean_over_clicks_of_the_log_softmax() -> None:

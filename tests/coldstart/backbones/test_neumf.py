@@ -1,6 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -76,7 +76,8 @@ def test_the_ranker_gives_what_the_torch_model_gives(ratings_backbone: FrozenBac
     users, items = generator.integers(0, N_USERS, 50), generator.integers(0, N_ITEMS, 50)
     codes = generator.integers(0, 4, (50, 1))
     with torch.no_grad():
-        wanted = model(*(torch.from_numpy(a) for a in (users, items, codes)), torch.empty(50, 0)).numpy()
+        rows = (torch.from_numpy(a) for a in (users, items[:, None], codes))
+        wanted = model(*rows, torch.empty(50, 0)).squeeze(1).numpy()
     places = np.array(["?", *sorted(PLACES)])[codes[:, 0]]
     got = NeuMFRanker.from_backbone(backbone).score(users, items, {"place": places})
     np.testing.assert_allclose(got, wanted, atol=1e-5)
@@ -99,17 +100,19 @@ def test_folding_keeps_the_trained_models_output(monkeypatch: pytest.MonkeyPatch
     rows, columns = (a.ravel() for a in np.indices((len(backbone.users), len(backbone.items))))
     with torch.no_grad():
         nothing = torch.empty(len(rows), 0)
-        wanted = trained[-1](torch.from_numpy(rows), torch.from_numpy(columns), nothing.long(), nothing).numpy()
+        pairs = torch.from_numpy(rows), torch.from_numpy(columns)[:, None]
+        wanted = trained[-1](*pairs, nothing.long(), nothing).squeeze(1).numpy()
     got = NeuMFRanker.from_backbone(backbone).score(rows, columns)
     np.testing.assert_allclose(got, wanted, atol=1e-5)
     gmf = trained[-1].fusion.weight[0, :4] * trained[-1].gmf_user.weight @ trained[-1].gmf_item.weight.T
     np.testing.assert_allclose(backbone.user_vectors @ backbone.item_vectors.T, gmf.detach().numpy(), atol=1e-5)
 
 
-def test_clicks_are_learned_from_random_values() -> None:
+@pytest.mark.parametrize("loss", ["sampled_softmax", "bce"])
+def test_clicks_are_learned_from_random_values(loss: Literal["sampled_softmax", "bce"]) -> None:
     users, items, train, validation = communities()
-    config = NeuMFConfig(d=8, mlp_d=8, hidden=(16,), batch=64, epochs=40, start="random", learning_rate=0.02,
-                         patience=40)  # fmt: skip
+    config = NeuMFConfig(d=8, mlp_d=8, hidden=(16,), batch=64, epochs=40, start="random", loss=loss,
+                         learning_rate=0.02, patience=40)  # fmt: skip
     backbone = train_backbone("neumf", users, items, train, validation, config=config)
     rows, columns = np.indices((len(backbone.users), len(backbone.items)))
     logits = NeuMFRanker.from_backbone(backbone).score(rows.ravel(), columns.ravel()).reshape(rows.shape)
@@ -118,6 +121,18 @@ def test_clicks_are_learned_from_random_values() -> None:
     )
     unseen = backbone.clicks.toarray() == 0
     assert logits[own & unseen].mean() > logits[~own].mean() + 1
+
+
+def test_the_rate_fits_the_start_unless_it_is_given() -> None:
+    users, items, train, validation = communities()
+
+    def used(**changes: Any) -> float:
+        config = NeuMFConfig(d=4, mlp_d=4, hidden=(8,), epochs=0, **changes)
+        backbone = train_backbone("neumf", users, items, train, validation, config=config)
+        return float(backbone.config["learning_rate"])
+
+    assert used() < used(start="random")
+    assert used(learning_rate=0.02) == 0.02
 
 
 def test_ratings_are_needed_for_explicit_feedback_in_both_parts() -> None:
