@@ -206,13 +206,12 @@ class ServedAdapter:
         ranker = self._ranker
         if ranker is None or row < 0:
             return None
-        user = ranker.users[row]
+        user = ranker.users[row : row + 1]
 
         def again(scores: Vector, item_ids: Sequence[ExternalId], vectors: Matrix, cold: Mask) -> Vector:
-            embeddings = vectors[:, -self._tail :] / _TAIL
-            own = self.backbone.items.rows([item_id for item_id, new in zip(item_ids, cold, strict=True) if not new])
-            embeddings[~cold] = ranker.items[own]
-            logits = ranker.perceptron(np.tile(user, (len(embeddings), 1)), embeddings)
+            embeddings = ranker.items[self.backbone.items.rows(item_ids)]
+            embeddings[cold] = vectors[cold, -self._tail :] / _TAIL
+            logits = ranker.perceptron(user, embeddings)
             return np.asarray(rerank(scores[None], logits[None], cold[None], self.adapter.ranker)[0])
 
         return again
