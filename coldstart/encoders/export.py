@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import onnx
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -17,10 +16,10 @@ from coldstart.encoders.onnx import OnnxImageEncoder, OnnxTextEncoder
 from coldstart.encoders.precision import LEAST_COSINE, Precision, fingerprint_in
 from coldstart.encoders.quantising import to_dynamic_int8, to_float16, to_static_int8
 from coldstart.encoders.samples import sample_pictures, sample_texts
+from coldstart.encoders.tracing import DYNAMIC, label, trace
 from coldstart.errors import InvalidInput
 from coldstart.vectors import Matrix, normalise
 
-DYNAMIC = torch.export.Dim.DYNAMIC
 INPUTS: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
 CALIBRATED_ON, COMPARED_ON = 0, 1
 """Seeds of samples."""
@@ -133,12 +132,13 @@ def export(encoder: Exportable, precision: Precision, path: Path) -> None:
     """
     with TemporaryDirectory(prefix=".", dir=path.parent) as folder:
         traced = file = Path(folder) / "fp32.onnx"
-        _trace(encoder, traced)
+        axes = dict.fromkeys(encoder.inputs, encoder.axes)
+        trace(encoder.module, encoder.inputs, axes, ["vectors"], traced)
         if precision != "fp32":
             file = Path(folder) / f"{precision}.onnx"
             {"fp16": to_float16, "int8": encoder.to_int8}[precision](traced, file)
         fingerprint = fingerprint_in(precision, encoder.card["fingerprint"])
-        _label(file, {**encoder.card, "precision": precision, "fingerprint": fingerprint})
+        label(file, {**encoder.card, "precision": precision, "fingerprint": fingerprint})
         cosines = (normalise(encoder.embed(file)) * normalise(encoder.expected)).sum(axis=1)
         mean, least = float(cosines.mean()), float(cosines.min())
         if not mean >= LEAST_COSINE[precision]:
@@ -146,30 +146,10 @@ def export(encoder: Exportable, precision: Precision, path: Path) -> None:
             what = f"{what}, which should be {LEAST_COSINE[precision]} at least"
             path.with_suffix(".refused").write_text(what)
             raise InvalidInput(what, subject=fingerprint, remedy="Choose another precision, or the torch runtime")
-        _label(file, {"cosine_mean": f"{mean:.6f}", "cosine_min": f"{least:.6f}"})
+        label(file, {"cosine_mean": f"{mean:.6f}", "cosine_min": f"{least:.6f}"})
         with file.open("rb") as written:
             os.fsync(written.fileno())
         file.replace(path)
-
-
-def _trace(encoder: Exportable, path: Path) -> None:
-    program = torch.onnx.export(
-        encoder.module.eval(),
-        kwargs=encoder.inputs,
-        dynamic_shapes=dict.fromkeys(encoder.inputs, encoder.axes),
-        output_names=["vectors"],
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None  # noqa: S101  # it is only for the old exporter
-    program.save(path, external_data=False)
-
-
-def _label(path: Path, card: dict[str, str]) -> None:
-    """Add to what a file says of itself."""
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {**{each.key: each.value for each in model.metadata_props}, **card})
-    onnx.save(model, path)
 
 
 def _tokenizer(tokenizer: object, longest: int | None, name: str) -> str:

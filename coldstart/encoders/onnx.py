@@ -177,5 +177,5 @@ def open_exported(path: Path, *, threads: int = 1) -> tuple[onnxruntime.Inferenc
         remedy = "Delete the file; it is made again at the next start"
         raise Unavailable(f"the exported model cannot be loaded: {error}", subject=str(path), remedy=remedy) from error
     told = {name: card[name] for name in ("fingerprint", "precision", "cosine_mean", "cosine_min") if name in card}
-    _log.info("opened an exported encoder", extra={**told, "path": str(path)})
+    _log.info("opened an exported network", extra={**told, "path": str(path)})
     return session, card
