@@ -37,6 +37,11 @@ _COMPARED, _CANDIDATES = 32, 5
 class _Terms(nn.Module):
     """`Terms.apply` for bucket numbers [b, t], of which negative ones are none."""
 
+    places: Tensor
+    weights: Tensor
+    mean: Tensor
+    basis: Tensor
+
     def __init__(self, terms: Terms) -> None:
         super().__init__()
         known = len(terms.buckets)
@@ -56,6 +61,19 @@ class _Terms(nn.Module):
 
 class _Place(nn.Module):
     """`ServedAdapter.serve` for items of no row; ``table`` [items, m] is what they borrow from for the ranker."""
+
+    text_mean: Tensor
+    image_mean: Tensor
+    image_basis: Tensor
+    anchor_text: Tensor
+    anchor_image: Tensor
+    anchor_vectors: Tensor
+    anchor_embeddings: Tensor
+    penalty: Tensor
+    whitening: Tensor
+    strength: Tensor
+    users: Tensor
+    profiles: Tensor
 
     def __init__(self, adapter: Adapter, table: Matrix | None) -> None:
         super().__init__()
@@ -129,6 +147,13 @@ class _Place(nn.Module):
 class _Rank(nn.Module):
     """`NeuMFRanker.perceptron` without a context, for lists of candidates."""
 
+    users: Tensor
+    by_user: Tensor
+    by_item: Tensor
+    bias: Tensor
+    fusion: Tensor
+    fusion_bias: Tensor
+
     def __init__(self, ranker: NeuMFRanker) -> None:
         super().__init__()
         first, *others = ranker.layers
@@ -168,7 +193,7 @@ def export_adapter(artifact: Artifact, path: Path) -> dict[str, str]:
     expected = [adapter.cold_vectors(adapter.blocks(contents))]
     if tower is not None:
         expected.append(TAIL * item_embeddings(adapter, tower, contents, np.full(len(contents), -1)))
-    inputs = {"text": contents.text, "image": contents.image, "terms": _buckets(contents.terms)}
+    inputs: dict[str, NDArray[Any]] = {"text": contents.text, "image": contents.image, "terms": _buckets(contents.terms)}
     axes = {"text": {0: DYNAMIC}, "image": {0: DYNAMIC}, "terms": {0: DYNAMIC, 1: DYNAMIC}}
     outputs = ("vectors", "adapted", "gates")
     _write(_Place(adapter, None if tower is None else tower.items), inputs, axes, outputs, path)
@@ -191,7 +216,7 @@ def export_ranker(artifact: Artifact, path: Path) -> dict[str, str] | None:
     items = tower.items[rng.integers(len(tower.items), size=(_COMPARED, _CANDIDATES))]
     asked = np.repeat(tower.users[users[:, 0]], _CANDIDATES, axis=0)
     expected = tower.perceptron(asked, items.reshape(-1, items.shape[2])).reshape(_COMPARED, _CANDIDATES)
-    inputs = {"users": users, "items": TAIL * items}
+    inputs: dict[str, NDArray[Any]] = {"users": users, "items": TAIL * items}
     _write(_Rank(tower), inputs, {"users": {0: DYNAMIC}, "items": {0: DYNAMIC, 1: DYNAMIC}}, ("logits",), path)
     weights = artifact.adapter.ranker
     card = {"cold_weight": str(weights.cold), "warm_weight": str(weights.warm)}

@@ -4,14 +4,11 @@ A model is exported once for each precision, by torch in a process of its own, i
 also holds the tokeniser or the input's form, the fingerprint, and how near torch its embeddings are.
 """
 
-import fcntl
 import json
 import logging
-import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +23,7 @@ from coldstart.encoders.pixels import Pixels
 from coldstart.encoders.precision import Precision, fingerprint_in
 from coldstart.encoders.weights import digest, locate_text, parse_cnn, text_files
 from coldstart.errors import Unavailable
+from coldstart.folder import alone
 from coldstart.vectors import Matrix, normalise
 
 _log = logging.getLogger(__name__)
@@ -64,7 +62,7 @@ def exported(kind: Kind, name: str, cache: Path, precision: Precision = "fp32") 
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"the cache folder cannot be made: {error}", subject=str(cache)) from error
-    with _alone(path.parent):
+    with alone(path.parent):  # each export takes a minute and gigabytes
         if not path.exists():  # whoever was here before has not made it
             _export(kind, name, path, precision)
     return path
@@ -87,17 +85,6 @@ def _export(kind: Kind, name: str, path: Path, precision: Precision) -> None:
         reason = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
         remedy = "Install coldstart-service[train], which the export needs once, or choose the torch runtime"
         raise Unavailable(f"the {kind} encoder cannot be exported: {reason}", subject=name, remedy=remedy)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait for other threads and processes that export into the folder: each export takes a minute and gigabytes."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # given up with the descriptor, also by a process that dies
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class OnnxTextEncoder:
