@@ -193,7 +193,11 @@ def export_adapter(artifact: Artifact, path: Path) -> dict[str, str]:
     expected = [adapter.cold_vectors(adapter.blocks(contents))]
     if tower is not None:
         expected.append(TAIL * item_embeddings(adapter, tower, contents, np.full(len(contents), -1)))
-    inputs: dict[str, NDArray[Any]] = {"text": contents.text, "image": contents.image, "terms": _buckets(contents.terms)}
+    inputs: dict[str, NDArray[Any]] = {
+        "text": contents.text,
+        "image": contents.image,
+        "terms": _buckets(contents.terms),
+    }
     axes = {"text": {0: DYNAMIC}, "image": {0: DYNAMIC}, "terms": {0: DYNAMIC, 1: DYNAMIC}}
     outputs = ("vectors", "adapted", "gates")
     _write(_Place(adapter, None if tower is None else tower.items), inputs, axes, outputs, path)
