@@ -170,7 +170,7 @@ class Telemetry:
         if self._shared is None:
             return generate_latest(self.registry)
         everybody = CollectorRegistry()
-        MultiProcessCollector(everybody, path=self._shared)
+        MultiProcessCollector(everybody, path=self._shared)  # type: ignore[no-untyped-call]
         return generate_latest(everybody)
 
 

@@ -113,8 +113,7 @@ def test_one_that_cannot_start_ends_them_all(flags: list[str], tmp_path: Path) -
 
 def workers(service: processes.Service) -> list[int]:
     """The processes that serve; beside them multiprocessing has one that looks after its semaphores."""
-    command = lambda pid: Path(f"/proc/{pid}/cmdline").read_text()  # noqa: E731
-    return sorted(pid for pid in service.children() if "spawn_main" in command(pid))
+    return sorted(pid for pid in service.children() if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text())
 
 
 def put(url: str, item: dict[str, object]) -> None:

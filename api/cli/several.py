@@ -109,8 +109,9 @@ class _Supervisor(Multiprocess):
         self._draining = True
         _log.warning("draining", extra={"seconds": self.drain_s})
         for process in self.processes:
-            with suppress(ProcessLookupError, TypeError):
-                os.kill(process.pid, signal.SIGUSR1)
+            if process.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGUSR1)
         timer = Timer(self.drain_s, self.should_exit.set)
         timer.daemon = True
         timer.start()
