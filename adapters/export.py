@@ -24,10 +24,11 @@ from adapters.serving import TAIL, ServedAdapter
 from adapters.space import Adapter
 from coldstart.backbones.ranker import NeuMFRanker
 from coldstart.encoders.precision import LEAST_COSINE
-from coldstart.encoders.tracing import DYNAMIC, Axes, label, trace
+from coldstart.encoders.publishing import cosines, label
+from coldstart.encoders.tracing import DYNAMIC, Axes, trace
 from coldstart.errors import InvalidInput
 from coldstart.terms import BUCKETS
-from coldstart.vectors import Matrix, Rows, normalise
+from coldstart.vectors import Matrix, Rows
 
 MOST_BYTES = 2_000_000_000
 """Of one ONNX file, which is one protobuf message."""
@@ -264,8 +265,7 @@ def _checked(
 ) -> dict[str, str]:
     """Label the file, once ONNX Runtime has answered from it as expected [n, any]."""
     found = InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, dict(inputs))[0]
-    cosines = (normalise(found) * normalise(expected)).sum(axis=1)[expected.any(axis=1)]
-    mean, least = float(cosines.mean()), float(cosines.min())
+    mean, least = cosines(found, expected)
     if not mean >= LEAST_COSINE["fp32"]:
         path.unlink()
         what = f"the exported file answers otherwise than it does: mean cosine {mean:.4f}"

@@ -1,9 +1,8 @@
-"""A torch module as an ONNX file that says what it is."""
+"""A torch module as an ONNX file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import onnx
 import torch
 from torch import Tensor, nn
 
@@ -24,10 +23,3 @@ def trace(module: nn.Module, inputs: Mapping[str, Tensor], axes: Axes, outputs: 
     )
     assert program is not None  # noqa: S101  # it is only for the old exporter
     program.save(path, external_data=False)
-
-
-def label(path: Path, card: Mapping[str, str]) -> None:
-    """Add to what a file says of itself."""
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {**{each.key: each.value for each in model.metadata_props}, **card})
-    onnx.save(model, path)
