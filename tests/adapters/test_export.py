@@ -10,14 +10,18 @@ from onnxruntime import InferenceSession
 
 pytest.importorskip("torch", reason="the export needs coldstart-service[train]")
 
+import torch
+
 from adapters import export
 from adapters.artifact import Artifact, EncoderName
 from adapters.config import AdapterConfig
 from adapters.content import Contents
 from adapters.export import export_adapter, export_ranker
 from adapters.fit import fit
-from adapters.serving import ServedAdapter
+from adapters.serving import TAIL, ServedAdapter
 from adapters.space import Scales
+from coldstart.backbones.context import Category, Number
+from coldstart.backbones.ranker import NeuMFRanker
 from coldstart.entities import Attributes
 from coldstart.errors import InvalidInput
 from coldstart.terms import count_terms
@@ -135,6 +139,24 @@ def test_a_new_item_carries_its_embedding_to_the_ranker(neumf: tuple[Artifact, P
         again = tower.perceptron(tower.users[user : user + 1], expected[:, -m:] * 2.0**10)
         np.testing.assert_allclose(found[row], again, atol=1e-4)
     assert np.ptp(found) > 1
+
+
+def test_a_ranker_of_contexts_takes_them_for_unknown() -> None:
+    rng = np.random.default_rng(3)
+    m, hidden, width = 4, 6, 3
+    shapes = {
+        "mlp.user": (9, m), "mlp.item": (7, m), "context.0": (3, width),
+        "mlp.0.weight": (hidden, 2 * m + width + 1), "mlp.0.bias": (hidden,), "mlp.1.weight": (5, hidden),
+        "mlp.1.bias": (5,), "fusion.mlp": (5,), "fusion.bias": (1,),
+    }  # fmt: skip
+    tensors = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    nothing = np.empty((0, 0), np.float32)
+    tower = NeuMFRanker(nothing, nothing, tensors, (Category("place", ("gym", "home")), Number("price", 3.0, 2.0)))
+    users, items = np.array([[8], [2]]), np.stack([tower.items[:5], tower.items[2:]])
+    found = export._Rank(tower)(torch.from_numpy(users), torch.from_numpy(TAIL * items)).numpy()
+    for row, user in enumerate(users[:, 0]):
+        expected = tower.perceptron(tower.users[user : user + 1], items[row])
+        np.testing.assert_allclose(found[row], expected, atol=1e-5)
 
 
 def test_files_say_what_they_are(neumf: tuple[Artifact, Path]) -> None:
