@@ -25,7 +25,7 @@ _BLEND_HALF = 10
 _AT_HAND = 10_000
 """Known users whose queries and training items are kept: some 2 kB each."""
 
-_TAIL = 2.0**-10
+TAIL = 2.0**-10
 """Scale of what a served vector carries for the ranker: too small for any cosine or search graph to notice, and exact.
 """
 
@@ -61,8 +61,8 @@ class ServedAdapter:
         self.backbone = artifact.adapter.backbone
         self.version = artifact.version
         granted = artifact.adapter.ranker != RankWeights()
-        self._ranker = NeuMFRanker.from_backbone(self.backbone) if granted else None
-        self._tail = 0 if self._ranker is None else self._ranker.items.shape[1]
+        self.tower = NeuMFRanker.from_backbone(self.backbone) if granted else None
+        self._tail = 0 if self.tower is None else self.tower.items.shape[1]
         self.dim = artifact.adapter.dim + self._tail
         self.text_model, self.text_fingerprint = artifact.text.model, artifact.text.fingerprint
         self.image_model, self.image_fingerprint = artifact.image.model, artifact.image.fingerprint
@@ -148,9 +148,9 @@ class ServedAdapter:
 
     def _with_tail(self, vectors: Matrix, contents: Contents, own_rows: Rows) -> Matrix:
         """Served vectors [b, D], with what they carry for the ranker."""
-        if self._ranker is not None:
-            embeddings = item_embeddings(self.adapter, self._ranker, contents, own_rows)
-            vectors = np.hstack([vectors, _TAIL * embeddings])
+        if self.tower is not None:
+            embeddings = item_embeddings(self.adapter, self.tower, contents, own_rows)
+            vectors = np.hstack([vectors, TAIL * embeddings])
         return vectors.astype(np.float32)
 
     def remembered(self, item_ids: Sequence[ExternalId]) -> tuple[Matrix, Matrix, Mask]:
@@ -203,16 +203,15 @@ class ServedAdapter:
     def ranker(self, user_id: ExternalId) -> Ranker | None:
         """NeuMF's order of what was retrieved for a user of the backbone, where validation granted it a say."""
         row = int(self.backbone.users.rows([user_id])[0])
-        ranker = self._ranker
+        ranker = self.tower
         if ranker is None or row < 0:
             return None
-        user = ranker.users[row]
+        user = ranker.users[row : row + 1]
 
         def again(scores: Vector, item_ids: Sequence[ExternalId], vectors: Matrix, cold: Mask) -> Vector:
-            embeddings = vectors[:, -self._tail :] / _TAIL
-            own = self.backbone.items.rows([item_id for item_id, new in zip(item_ids, cold, strict=True) if not new])
-            embeddings[~cold] = ranker.items[own]
-            logits = ranker.perceptron(np.tile(user, (len(embeddings), 1)), embeddings)
+            embeddings = ranker.items[self.backbone.items.rows(item_ids)]
+            embeddings[cold] = vectors[cold, -self._tail :] / TAIL
+            logits = ranker.perceptron(user, embeddings)
             return np.asarray(rerank(scores[None], logits[None], cold[None], self.adapter.ranker)[0])
 
         return again

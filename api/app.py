@@ -1,8 +1,8 @@
 """The ASGI application: what a request passes through, and what lives as long as the process."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from anyio import to_thread
@@ -45,15 +45,23 @@ Every error is a problem document (RFC 9457) that says what to do. Percent-encod
 SAMPLE_USERS = 24
 
 
-def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
-    """The application on these settings. It opens the runtime when it starts, unless given one that is open."""
+def create_app(
+    settings: Settings,
+    runtime: Runtime | None = None,
+    *,
+    opening: Callable[[], AbstractContextManager[Runtime]] | None = None,
+) -> FastAPI:
+    """The application on these settings. It opens the runtime when it starts, unless given one that is open.
+
+    ``opening`` is how, where it is not `open_runtime` alone.
+    """
 
     seconds = request_seconds()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            opened = runtime or await _opened(stack, settings)
+            opened = runtime or await _opened(stack, opening() if opening else open_runtime(settings))
             app.state.service = Service.of(opened)
             app.state.guard = Guard(
                 await _keyring(stack, settings), await stack.enter_async_context(open_buckets(settings))
@@ -91,9 +99,8 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     return app
 
 
-async def _opened(stack: AsyncExitStack, settings: Settings) -> Runtime:
+async def _opened(stack: AsyncExitStack, context: AbstractContextManager[Runtime]) -> Runtime:
     """A runtime that is closed with the stack; both take threads, as they wait for the worker's."""
-    context = open_runtime(settings)
     runtime = await to_thread.run_sync(context.__enter__)
 
     async def close() -> None:

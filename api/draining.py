@@ -4,12 +4,22 @@ import logging
 import signal
 from threading import Timer
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from api.readiness import Readiness
 
 _log = logging.getLogger(__name__)
+SHUTDOWN_S = 2
+
+
+def config_of(app: Any, **more: Any) -> uvicorn.Config:
+    """uvicorn's configuration for an application, or for what makes one (``factory=True``)."""
+    return uvicorn.Config(
+        app, http="httptools", access_log=False, log_config=None, server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_S, **more,
+    )  # fmt: skip
 
 
 class Server(uvicorn.Server):

@@ -1,5 +1,6 @@
 """Files and folders that are written whole or not at all."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -104,6 +105,17 @@ def new_folder(folder: Path) -> Iterator[Path]:
         sync(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait for other threads and processes that are in such a block on the folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # given up with the descriptor, also by a process that dies
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def current_folder(folder: Path) -> Path:

@@ -29,6 +29,12 @@ class Settings(BaseModel):
     qdrant_api_key: str | None = Field(None, description="Key of the Qdrant server", repr=False)
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on")
+    processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Service processes on that address; more than 1 share a Qdrant server and PostgreSQL",
+    )
     drain_seconds: float = Field(0.0, ge=0, description="Go on so long after SIGTERM, not ready, before ending")
     require_keys: bool = Field(True, description="Demand an API key once there is one; off only on loopback addresses")
     rate_limit: float | None = Field(

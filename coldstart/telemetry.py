@@ -2,13 +2,16 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _TTR = (0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
@@ -16,11 +19,23 @@ CHATTY = ("aiokafka", "alembic", "celery", "httpcore", "httpx", "kombu", "senten
 _BATCH = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1000)
 
 
+METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable by which prometheus_client is told, before it is imported, of a folder that processes share."""
+# What a gauge tells is the same for all processes (how much waits, what is served): whoever looked last is right.
+_gauge = partial(Gauge, multiprocess_mode="mostrecent")
+
+
 class Telemetry:
-    """The metrics of one process, in the names of Prometheus: base units, counters ending in ``_total``."""
+    """The metrics of one process, in the names of Prometheus: base units, counters ending in ``_total``.
+
+    Where several processes serve one address each of them tells of all: counts are added up, also those of processes
+    that have ended.
+    """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self._shared = os.environ.get(METRICS_DIR)
+        self._statuses: set[tuple[str, str]] = set()
         self.items = Counter(
             "coldstart_items",
             "Items by what became of a try: retrievable, deleted, encoded, stale, failed",
@@ -48,8 +63,8 @@ class Telemetry:
         self.batch_items = Histogram(
             "coldstart_batch_items", "Items in a claimed batch", ["stage"], buckets=_BATCH, registry=self.registry
         )
-        self.due = Gauge("coldstart_due_items", "Items that wait for a stage", ["stage"], registry=self.registry)
-        self.backlog = Gauge(
+        self.due = _gauge("coldstart_due_items", "Items that wait for a stage", ["stage"], registry=self.registry)
+        self.backlog = _gauge(
             "coldstart_backlog_items", "Posted items that are neither retrievable nor dead", registry=self.registry
         )
         self.recommendations = Counter(
@@ -64,19 +79,19 @@ class Telemetry:
             registry=self.registry,
         )
 
-        self.drift = Gauge(
+        self.drift = _gauge(
             "coldstart_embedding_drift",
             "How far the newest items' mean embedding is from training's, in spreads of the latter",
             ["modality"],
             registry=self.registry,
         )
-        self.owed = Gauge(
+        self.owed = _gauge(
             "coldstart_owed_newcomers", "New items that are owed impressions still", registry=self.registry
         )
         self.graduated = Counter(
             "coldstart_graduated_items", "Times that a new item was moved by its clicks", registry=self.registry
         )
-        self.click_weight = Gauge(
+        self.click_weight = _gauge(
             "coldstart_graduated_click_weight",
             "Mean weight of the clicks in the vectors of the items that were moved last",
             registry=self.registry,
@@ -88,13 +103,13 @@ class Telemetry:
             "coldstart_exposures", "Lists shown in experiments: logged, dropped", ["outcome"], registry=self.registry
         )
 
-        self.adapters = Gauge(
+        self.adapters = _gauge(
             "coldstart_adapter_status",
             "1 for where each adapter version stands",
             ["version", "status"],
             registry=self.registry,
         )
-        self.projected = Gauge(
+        self.projected = _gauge(
             "coldstart_adapter_projected_ratio",
             "Share of the items that the adapter version that is being projected has",
             registry=self.registry,
@@ -104,13 +119,13 @@ class Telemetry:
         self.kafka_messages = Counter(
             "coldstart_kafka_messages", "Messages taken: applied, dead_lettered", ["outcome"], registry=self.registry
         )
-        self.kafka_lag = Gauge(
+        self.kafka_lag = _gauge(
             "coldstart_kafka_lag_messages",
             "Messages not taken yet, by partition",
             ["partition"],
             registry=self.registry,
         )
-        self.kafka_paused = Gauge(
+        self.kafka_paused = _gauge(
             "coldstart_kafka_paused", "1 while the database is away and nothing is fetched", registry=self.registry
         )
 
@@ -127,9 +142,12 @@ class Telemetry:
 
     def tell_adapters(self, statuses: Mapping[str, str]) -> None:
         """Where each adapter version stands now."""
-        self.adapters.clear()
-        for version, status in statuses.items():
+        now = set(statuses.items())
+        for version, status in self._statuses - now:
+            self.forget(self.adapters, version, status)
+        for version, status in now:
             self.adapters.labels(version, status).set(1)
+        self._statuses = now
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -140,9 +158,20 @@ class Telemetry:
         finally:
             self.step_seconds.labels(name).observe(perf_counter() - start)
 
+    def forget(self, gauge: Gauge, *labels: str) -> None:
+        """These labels have no value any more; among several processes, where nothing can be removed, it is 0."""
+        if self._shared is None:
+            gauge.remove(*labels)
+        else:
+            gauge.labels(*labels).set(0)
+
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        if self._shared is None:
+            return generate_latest(self.registry)
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody, path=self._shared)  # type: ignore[no-untyped-call]
+        return generate_latest(everybody)
 
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}

@@ -5,14 +5,27 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+pytest.importorskip("torch", reason="the export needs coldstart-service[train]")
+
+from adapters.artifact import Artifact, EncoderName
+from adapters.config import AdapterConfig
+from adapters.export import export_ranker
+from adapters.fit import fit
+from adapters.serving import TAIL, ServedAdapter
 from api.cli.arrivals import item_body, lists_of
 from benchmarks import processes
 from benchmarks.triton import Triton
+from coldstart.encoders.triton import Serving, write_model
 from tests import servers
+from tests.adapters.toy import make_world
+from tests.adapters.toy_neumf import with_towers
 from tests.toyshop import Shop, make_shop
 
 ITEMS = 8
@@ -24,13 +37,24 @@ def shop(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def triton(shop: Shop, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
+def neumf() -> Artifact:
+    """An adapter on a NeuMF that has a say, which the shop's has not."""
+    world, name = with_towers(make_world()), EncoderName("toy", "1")
+    adapter = fit(world.backbone, world.contents, config=AdapterConfig(neighbours=5, image_dim=8, content_dim=16))
+    return Artifact(adapter.with_scales(cold_ranker=0.3, warm_ranker=0.3), name, name, "0123456789ab")
+
+
+@pytest.fixture(scope="module")
+def triton(shop: Shop, neumf: Artifact, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     repository = tmp_path_factory.mktemp("served") / "models"
     command = ["export", "triton", str(repository), "--adapter", str(shop.artifact), "--cache-dir", str(cache)]
     run = [sys.executable, "-m", "api.cli", *command, "--device", "cpu", "--json"]
     told = json.loads(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
     assert told["repository"] == str(repository)
-    assert [model["name"] for model in told["models"]] == ["coldstart-text", "coldstart-image"]
+    assert [model["name"] for model in told["models"]] == ["coldstart-text", "coldstart-image", "coldstart-adapter"]
+    ranker = tmp_path_factory.mktemp("ranker") / "ranker.onnx"
+    export_ranker(neumf, ranker)
+    write_model(repository, "coldstart-ranker", ranker, Serving(device="cpu"))
     with servers.triton(repository) as server:
         yield server
 
@@ -73,6 +97,32 @@ def test_items_become_retrievable_and_wait_while_the_server_is_away(
         assert service.counts()["dead"] == 0
         listed = lists_of(service.client, ["tea-user-0"], limit=100, only_cold=True)["tea-user-0"]
         assert sorted(listed) == sorted(str(item["item_id"]) for item in items)
+
+
+def test_adapter_and_ranker_answer_there_as_here(triton: Triton, shop: Shop, neumf: Artifact) -> None:
+    served, ranked = ServedAdapter.load(shop.artifact), ServedAdapter(neumf)
+    text, image, present = served.remembered(["tea-0", "tool-3", "tea-5"])
+    text[1], image[2], present[1, 0], present[2, 1] = 0, 0, False, False
+    here = served.serve(["new-0", "new-1", "new-2"], text, image, present)
+    there = infer(triton, "coldstart-adapter", text=text, image=image, terms=np.full((3, 1), -1))
+    np.testing.assert_allclose(there["vectors"], here.vectors, atol=1e-5)
+    np.testing.assert_allclose(there["gates"], here.gates, atol=1e-5)
+    assert ranked.tower is not None
+    items = ranked.tower.items[None, :7]
+    logits = infer(triton, "coldstart-ranker", users=np.array([[2]]), items=TAIL * items)["logits"]
+    np.testing.assert_allclose(logits[0], ranked.tower.perceptron(ranked.tower.users[2:3], items[0]), atol=1e-5)
+
+
+def infer(triton: Triton, model: str, **inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """The model's outputs by name."""
+    kinds = {"f": "FP32", "i": "INT64"}
+    told = [
+        {"name": name, "shape": each.shape, "datatype": kinds[each.dtype.kind], "data": each.ravel().tolist()}
+        for name, each in inputs.items()
+    ]
+    answer = httpx.post(f"{triton.http_url}/v2/models/{model}/infer", json={"inputs": told})
+    assert answer.is_success, answer.text
+    return {each["name"]: np.reshape(each["data"], each["shape"]) for each in answer.json()["outputs"]}
 
 
 def inferences(triton: Triton) -> int:

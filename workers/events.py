@@ -148,7 +148,7 @@ class EventConsumer:
         ends = await consumer.end_offsets(list(assigned)) if assigned else {}
         lag, here = self._telemetry.kafka_lag, {partition.partition for partition in ends}
         for gone in self._partitions - here:
-            lag.remove(str(gone))
+            self._telemetry.forget(lag, str(gone))
         self._partitions = here
         for partition, end in ends.items():
             lag.labels(str(partition.partition)).set(max(0, end - await consumer.position(partition)))

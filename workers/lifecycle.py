@@ -44,6 +44,8 @@ class Lifecycle:
         Points without a search graph from which on a candidate gets one before it may be promoted; 0: never.
     settle_s : float
         How long a version has to be live before rows are brought to tell of it: one may be rolled back at once.
+    mine : callable
+        Whether this process is the one that fills and drops collections and restates rows.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Lifecycle:
         backbone: Path | None = None,
         graph_points: int = 0,
         settle_s: float = 2.0,
+        mine: Callable[[], bool] = lambda: True,
     ) -> None:
         self._registry, self._indexes, self._store, self._kept = registry, indexes, store, kept
+        self._mine = mine
         self._make, self._telemetry, self._backbone = make, telemetry, backbone
         self._following, self._changing = threading.Lock(), threading.Lock()
         self._untold: list[Generation] = []
@@ -103,6 +107,11 @@ class Lifecycle:
 
     def work(self, stopping: Callable[[], bool]) -> None:
         """What takes time: fill and check a candidate, let rows tell of what is served, drop what is kept no longer."""
+        if self._mine():
+            self._fill_and_restate(stopping)
+        self._clear()
+
+    def _fill_and_restate(self, stopping: Callable[[], bool]) -> None:
         kept = self._kept.value
         if self._restated != kept.live.version and monotonic() - self._live_since >= self._settle_s:
             live = kept.live
@@ -115,7 +124,6 @@ class Lifecycle:
             candidate = next((each for each in kept.others if each.version == record.version), None)
             if candidate is not None and record.status in (AdapterStatus.REGISTERED, AdapterStatus.PROJECTING):
                 self._fill(candidate, stopping)
-        self._clear()
 
     def _change(self, change: Callable[[], AdapterRecord]) -> AdapterRecord:
         if not self._changing.acquire(blocking=False):
@@ -178,7 +186,7 @@ class Lifecycle:
             for record in self._registry.list_adapters()
             if record.status in (AdapterStatus.RETIRED, AdapterStatus.FAILED) and record.version not in kept
         ]
-        gone = [version for version in gone if version in self._indexes.collections()]
+        gone = [version for version in gone if version in self._indexes.collections()] if self._mine() else []
         if not (gone or self._untold) or not self._kept.drained(timeout_s=DRAIN_S):
             return
         with self._following:

@@ -29,6 +29,7 @@ from workers.ahead import Ahead
 from workers.app import ENCODE, INDEX
 from workers.backlog import Backlog
 from workers.choosing import identify, open_adapter
+from workers.duty import Duty, open_duty
 from workers.embedded import EmbeddedWorker
 from workers.encoding import BatchEncoder
 from workers.generation import Kept, Workshop, keep_fresh, tell
@@ -74,6 +75,7 @@ class Runtime:
     adapters: AdapterStore
     kept: Holder[Kept]
     lifecycle: Lifecycle
+    duty: Duty
 
     @property
     def adapter(self) -> ServedAdapter:
@@ -204,11 +206,13 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         reading = open_reading(stack, settings, store, telemetry, text_encoder=adapter.text_fingerprint)
         ahead = Ahead()
         stack.callback(ahead.give_back, store)
+        duty = open_duty(stack, settings)
         workshop = Workshop(settings, store, indexes, models, reading, telemetry, ahead)
         kept = Holder(Kept(workshop.make(adapter), readable=chosen.readable))
         lifecycle = Lifecycle(
             registry=registry, indexes=indexes, store=store, kept=kept, make=workshop.make, telemetry=telemetry,
             backbone=settings.backbone, graph_points=settings.graph_points, settle_s=2 * settings.relay_seconds,
+            mine=duty.mine,
         )  # fmt: skip
         lifecycle.follow()  # before anything is taken in: what is kept beside is to miss nothing
         ingestion = _open_ingestion(stack, settings, store, kept, telemetry)
@@ -217,10 +221,10 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
         keep_fresh(stack, settings, kept, telemetry)
         runtime = Runtime(
             settings=settings, telemetry=telemetry, store=store, backfills=backfills, models=models, adapters=registry,
-            kept=kept, lifecycle=lifecycle, places={"state": StatePlace(reading.state)}, **vars(reading),
+            kept=kept, lifecycle=lifecycle, duty=duty, places={"state": StatePlace(reading.state)}, **vars(reading),
             **vars(ingestion),
         )  # fmt: skip
-        start_upkeep(stack, settings, store, indexes, kept, telemetry, wake_index=runtime.wake_index)
+        start_upkeep(stack, settings, store, indexes, kept, telemetry, wake_index=runtime.wake_index, mine=duty.mine)
         _follow(stack, settings, lifecycle)
         yield runtime
 

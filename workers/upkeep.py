@@ -30,11 +30,15 @@ def start_upkeep(
     telemetry: Telemetry,
     *,
     wake_index: Callable[[], None],
+    mine: Callable[[], bool],
 ) -> None:
     """Compare catalogue and index, move items by clicks, keep a search graph, watch for drift; ends with the stack.
 
-    Each for the version that is live when it begins.
+    Each for the version that is live when it begins, and while it is this process' duty.
     """
+
+    def by_one(work: Callable[[Callable[[], bool]], None]) -> Callable[[Callable[[], bool]], None]:
+        return lambda stopping: work(stopping) if mine() else None
 
     def compare(stopping: Callable[[], bool]) -> None:
         with kept.use() as now:
@@ -58,10 +62,10 @@ def start_upkeep(
 
     def rounds() -> Iterator[Periodic]:
         if settings.graduation_seconds:
-            yield Periodic("graduation", move, every_s=settings.graduation_seconds)
+            yield Periodic("graduation", by_one(move), every_s=settings.graduation_seconds)
         if settings.graph_points:
-            yield Periodic("graph", connect, every_s=GRAPH_SECONDS)
-        yield Periodic("reconcile", compare, every_s=settings.reconcile_seconds)
-        yield Periodic("drift", watch, every_s=DRIFT_SECONDS)
+            yield Periodic("graph", by_one(connect), every_s=GRAPH_SECONDS)
+        yield Periodic("reconcile", by_one(compare), every_s=settings.reconcile_seconds)
+        yield Periodic("drift", by_one(watch), every_s=DRIFT_SECONDS)
 
     keep_up(stack, rounds())

@@ -2,4 +2,5 @@
 
 from api.cli import app
 
-app()
+if __name__ == "__main__":  # service processes of its own import it as well
+    app()

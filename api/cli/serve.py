@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from workers.runtime import Runtime
 
 _log = logging.getLogger(__name__)
-SHUTDOWN_S = 2
 Data = Annotated[
     Path | None, typer.Option("--data", help="Data set whose items the catalogue should hold", show_default=False)
 ]
@@ -33,10 +32,16 @@ Data = Annotated[
 @with_settings()
 def serve(settings: Settings, data: Data = None) -> None:
     """Serve recommendations over HTTP, encoding what is posted."""
+    serve_in = run
+    if settings.processes > 1:
+        from api.cli.several import require_shared, run_together
+
+        require_shared(settings)
+        serve_in = run_together
     with suppress(KeyboardInterrupt), listen(settings.host, settings.port) as listener:
         refuse_strangers(listener, settings)
         signal.signal(signal.SIGTERM, _interrupt)
-        run(settings, listener, data)
+        serve_in(settings, listener, data)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -75,10 +80,8 @@ def refuse_strangers(listener: socket.socket, settings: Settings) -> None:
 
 def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
     """Serve on the socket until a signal; everything is closed when this returns."""
-    import uvicorn
-
     from api.app import create_app
-    from api.draining import Server
+    from api.draining import Server, config_of
     from coldstart.dataset import read_dataset
     from coldstart.telemetry import configure_logging
     from workers.runtime import open_runtime
@@ -87,14 +90,15 @@ def run(settings: Settings, listener: socket.socket, data: Path | None) -> None:
     dataset = None if data is None else read_dataset(data)
     with open_runtime(settings) as runtime, loading(runtime, dataset):
         app = create_app(settings, runtime)
-        config = uvicorn.Config(
-            app, http="httptools", access_log=False, log_config=None, server_header=False,
-            timeout_graceful_shutdown=SHUTDOWN_S,
-        )  # fmt: skip
-        host, port = listener.getsockname()[:2]
-        address = f"[{host}]" if ":" in host else host
-        print(f"coldstart is at http://{address}:{port} (reference: /docs). End it with Ctrl-C.", flush=True)
-        Server(config, app.state.readiness, drain_s=settings.drain_seconds).run(sockets=[listener])
+        announce(listener)
+        Server(config_of(app), app.state.readiness, drain_s=settings.drain_seconds).run(sockets=[listener])
+
+
+def announce(listener: socket.socket) -> None:
+    """Say where it is served."""
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]" if ":" in host else host
+    print(f"coldstart is at http://{address}:{port} (reference: /docs). End it with Ctrl-C.", flush=True)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from itertools import count, takewhile
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,13 @@ from coldstart.backbones.context import Context, encode, from_json
 from coldstart.backbones.frozen import FrozenBackbone
 from coldstart.errors import InvalidInput
 from coldstart.vectors import Matrix, Rows, Vector
+
+
+class Layer(NamedTuple):
+    """``x @ weight + bias``: float32 [in, out] and [out]."""
+
+    weight: Matrix
+    bias: Vector
 
 
 @dataclass(frozen=True)
@@ -59,15 +68,34 @@ class NeuMFRanker:
 
         Parameters
         ----------
-        users, items : float32 [n, mlp_d]
+        users : float32 [n, mlp_d], or [1, mlp_d] of the same user in all pairs
+        items : float32 [n, mlp_d]
         context : mapping of arrays [n], optional
         """
+        first, *others = self.layers
+        # The first layer of [users, items, context] is a sum, of which a user's part is worked out once.
+        by_user, by_item, by_context = np.split(first.weight, (users.shape[1], 2 * users.shape[1]))
+        x = users @ by_user + first.bias + items @ by_item
+        if self.context:
+            x += (self._situations(context, len(items)) if context else self.unknown) @ by_context
+        for layer in others:
+            x = np.maximum(x, 0.0) @ layer.weight + layer.bias
         t = self.tensors
-        codes, numbers = encode(self.context, context or {}, len(users))
-        embedded = [t[f"context.{k}"][codes[:, k]] for k in range(codes.shape[1])]
-        x = np.concatenate([users, items, *embedded, numbers], axis=1)
-        layer = 0
-        while f"mlp.{layer}.weight" in t:
-            x = np.maximum(x @ t[f"mlp.{layer}.weight"].T + t[f"mlp.{layer}.bias"], 0.0)
-            layer += 1
-        return np.asarray(x @ t["fusion.mlp"] + t["fusion.bias"], dtype=np.float32)
+        return np.asarray(np.maximum(x, 0.0) @ t["fusion.mlp"] + t["fusion.bias"], dtype=np.float32)
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of the MLP tower, the first on [users, items, context]."""
+        t = self.tensors
+        there = takewhile(lambda n: f"mlp.{n}.weight" in t, count())
+        return tuple(Layer(np.ascontiguousarray(t[f"mlp.{n}.weight"].T), t[f"mlp.{n}.bias"]) for n in there)
+
+    @cached_property
+    def unknown(self) -> Vector:
+        """The context of a pair of which none is known [c], as the first layer takes it."""
+        return np.asarray(self._situations({}, 1)[0], dtype=np.float32)
+
+    def _situations(self, context: Mapping[str, NDArray[Any]], n: int) -> Matrix:
+        codes, numbers = encode(self.context, context, n)
+        embedded = [self.tensors[f"context.{k}"][codes[:, k]] for k in range(codes.shape[1])]
+        return np.concatenate([*embedded, numbers], axis=1)

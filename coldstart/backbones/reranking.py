@@ -38,20 +38,19 @@ def rerank(scores: Matrix, logits: Matrix, cold: Mask, weights: RankWeights) -> 
     >>> rerank(scores, logits, np.array([[False, False, False]]), RankWeights(cold=0.0, warm=2.0)).tolist()
     [[1.0, 2.0, 3.0]]
     """
-    moved = np.zeros(scores.shape, dtype=np.float64)
+    said, finite = np.stack([scores, logits]).astype(np.float64), np.isfinite(scores)
+    moved = np.zeros(scores.shape)
     for kind, weight in ((cold, weights.cold), (~cold, weights.warm)):
-        if weight:
-            among = kind & np.isfinite(scores)
-            said, _ = _standardised(logits, among)
-            _, deviation = _standardised(scores, among)
-            moved += weight * deviation * said
+        if weight and (among := kind & finite).any():
+            centred, deviation = _centred(said, among)
+            spread = np.where(deviation[1] > 0, deviation[1], np.inf)
+            moved += weight * deviation[0] / spread * centred[1]
     return np.asarray(scores + moved, dtype=np.float32)
 
 
-def _standardised(values: Matrix, among: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Values [b, k] over their deviation [b, 1], about their mean; zeros elsewhere and where all are alike."""
+def _centred(values: NDArray[np.float64], among: Mask) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values [2, b, k] less their mean among some places [b, k], zeros elsewhere; and their deviation [2, b, 1]."""
     n = np.maximum(among.sum(axis=1, keepdims=True), 1)
-    known = np.where(among, values, 0.0).astype(np.float64)
-    centred = np.where(among, known - known.sum(axis=1, keepdims=True) / n, 0.0)
-    deviation = np.sqrt(np.square(centred).sum(axis=1, keepdims=True) / n)
-    return centred / np.where(deviation > 0, deviation, 1.0), deviation
+    known = np.where(among, values, 0.0)
+    centred = np.where(among, known - known.sum(axis=2, keepdims=True) / n, 0.0)
+    return centred, np.sqrt(np.square(centred).sum(axis=2, keepdims=True) / n)

@@ -1,29 +1,24 @@
-"""Exports an encoder to one ONNX file: ``python -m coldstart.encoders.export text|image NAME fp32|fp16|int8 FILE``."""
+"""Exports an encoder to one ONNX file, in fp32: ``python -m coldstart.encoders.export text|image NAME FILE``."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import onnx
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from coldstart.encoders.onnx import OnnxImageEncoder, OnnxTextEncoder
-from coldstart.encoders.precision import LEAST_COSINE, Precision, fingerprint_in
-from coldstart.encoders.quantising import to_dynamic_int8, to_float16, to_static_int8
-from coldstart.encoders.samples import sample_pictures, sample_texts
+from coldstart.encoders.publishing import label, publish
+from coldstart.encoders.samples import COMPARED_ON, sample_pictures, sample_texts
+from coldstart.encoders.tracing import DYNAMIC, trace
 from coldstart.errors import InvalidInput
-from coldstart.vectors import Matrix, normalise
+from coldstart.vectors import Matrix
 
-DYNAMIC = torch.export.Dim.DYNAMIC
 INPUTS: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
-CALIBRATED_ON, COMPARED_ON = 0, 1
-"""Seeds of samples."""
 
 
 class _Sentences(nn.Module):
@@ -63,8 +58,6 @@ class Exportable:
         What is traced, on what, and which axes of the inputs are free.
     card : dict
         What the file says of itself; ``fingerprint`` is the model's.
-    to_int8 : callable
-        Reads the first file, writes the second.
     embed : callable
         Embeddings [b, d] of samples by the encoder in a file.
     expected : float32 [b, d]
@@ -75,7 +68,6 @@ class Exportable:
     inputs: dict[str, Tensor]
     axes: dict[int, object]
     card: dict[str, str]
-    to_int8: Callable[[Path, Path], None]
     embed: Callable[[Path], Matrix]
     expected: Matrix
 
@@ -97,7 +89,6 @@ def exportable_text(name: str) -> Exportable:
             "prompt": (model.prompts or {}).get(model.default_prompt_name or "") or "",
             "tokenizer": _tokenizer(model.tokenizer, model.max_seq_length, name),
         },
-        to_int8=to_dynamic_int8,
         embed=lambda file: OnnxTextEncoder(file).encode(texts),
         expected=encoder.encode(texts),
     )
@@ -109,67 +100,26 @@ def exportable_image(name: str) -> Exportable:
 
     encoder = CnnEncoder(name)
     pictures, pixels = sample_pictures(COMPARED_ON), encoder.pixels
-    expected = encoder.encode(pictures)
-
-    def to_int8(source: Path, target: Path) -> None:
-        calibrated_on = sample_pictures(CALIBRATED_ON)
-        to_static_int8(source, target, ({"pixels": pixels.array([picture])} for picture in calibrated_on))
-
     return Exportable(
         module=_Features(encoder.module.cpu()),
         inputs={"pixels": torch.from_numpy(pixels.array(pictures[:3]))},
         axes={0: DYNAMIC},
         card={"fingerprint": encoder.fingerprint, "pixels": json.dumps(asdict(pixels))},
-        to_int8=to_int8,
         embed=lambda file: OnnxImageEncoder(file).encode(pictures),
-        expected=expected,
+        expected=encoder.encode(pictures),
     )
 
 
-def export(encoder: Exportable, precision: Precision, path: Path) -> None:
-    """Write the file, whole and synchronised, once its embeddings were found to be like torch's.
-
-    Where they are not, a file ``.refused`` beside it says so, and `InvalidInput` is raised.
-    """
+def export(encoder: Exportable, path: Path) -> None:
+    """Write the file in fp32, once its embeddings were found to be like torch's; see `publish`."""
     with TemporaryDirectory(prefix=".", dir=path.parent) as folder:
-        traced = file = Path(folder) / "fp32.onnx"
-        _trace(encoder, traced)
-        if precision != "fp32":
-            file = Path(folder) / f"{precision}.onnx"
-            {"fp16": to_float16, "int8": encoder.to_int8}[precision](traced, file)
-        fingerprint = fingerprint_in(precision, encoder.card["fingerprint"])
-        _label(file, {**encoder.card, "precision": precision, "fingerprint": fingerprint})
-        cosines = (normalise(encoder.embed(file)) * normalise(encoder.expected)).sum(axis=1)
-        mean, least = float(cosines.mean()), float(cosines.min())
-        if not mean >= LEAST_COSINE[precision]:
-            what = f"its embeddings in {precision} differ from torch's: mean cosine {mean:.4f}"
-            what = f"{what}, which should be {LEAST_COSINE[precision]} at least"
-            path.with_suffix(".refused").write_text(what)
-            raise InvalidInput(what, subject=fingerprint, remedy="Choose another precision, or the torch runtime")
-        _label(file, {"cosine_mean": f"{mean:.6f}", "cosine_min": f"{least:.6f}"})
-        with file.open("rb") as written:
-            os.fsync(written.fileno())
-        file.replace(path)
-
-
-def _trace(encoder: Exportable, path: Path) -> None:
-    program = torch.onnx.export(
-        encoder.module.eval(),
-        kwargs=encoder.inputs,
-        dynamic_shapes=dict.fromkeys(encoder.inputs, encoder.axes),
-        output_names=["vectors"],
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None  # noqa: S101  # it is only for the old exporter
-    program.save(path, external_data=False)
-
-
-def _label(path: Path, card: dict[str, str]) -> None:
-    """Add to what a file says of itself."""
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, {**{each.key: each.value for each in model.metadata_props}, **card})
-    onnx.save(model, path)
+        file = Path(folder) / "fp32.onnx"
+        trace(encoder.module, encoder.inputs, dict.fromkeys(encoder.inputs, encoder.axes), ["vectors"], file)
+        label(file, {**encoder.card, "precision": "fp32"})
+        publish(
+            file, path, found=encoder.embed(file), expected=encoder.expected, precision="fp32",
+            fingerprint=encoder.card["fingerprint"], whose="torch's",
+        )  # fmt: skip
 
 
 def _tokenizer(tokenizer: object, longest: int | None, name: str) -> str:
@@ -188,5 +138,5 @@ def _tokenizer(tokenizer: object, longest: int | None, name: str) -> str:
 
 
 if __name__ == "__main__":
-    kind, model_name, wanted, target = sys.argv[1:]
-    export({"text": exportable_text, "image": exportable_image}[kind](model_name), wanted, Path(target))  # type: ignore[arg-type]
+    kind, model_name, target = sys.argv[1:]
+    export({"text": exportable_text, "image": exportable_image}[kind](model_name), Path(target))

@@ -1,18 +1,17 @@
 """Encoders on ONNX Runtime, without torch in the process: torch's vectors within 1e-4, or near them in fewer bits.
 
-A model is exported once for each precision, by torch in a process of its own, into one file of the cache folder that
-also holds the tokeniser or the input's form, the fingerprint, and how near torch its embeddings are.
+A model is exported once, by torch in a process of its own, into one file of the cache folder that also holds the
+tokeniser or the input's form, the fingerprint, and how near torch its embeddings are. Fewer bits are made of that file,
+where the cache has it, and told how near its embeddings theirs are.
 """
 
-import fcntl
 import json
 import logging
-import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +25,7 @@ from coldstart.encoders.pixels import Pixels
 from coldstart.encoders.precision import Precision, fingerprint_in
 from coldstart.encoders.weights import digest, locate_text, parse_cnn, text_files
 from coldstart.errors import Unavailable
+from coldstart.folder import alone
 from coldstart.vectors import Matrix, normalise
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def exported(kind: Kind, name: str, cache: Path, precision: Precision = "fp32") 
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"the cache folder cannot be made: {error}", subject=str(cache)) from error
-    with _alone(path.parent):
+    with alone(path.parent):  # each export takes a minute and gigabytes
         if not path.exists():  # whoever was here before has not made it
             _export(kind, name, path, precision)
     return path
@@ -77,8 +77,26 @@ def _export(kind: Kind, name: str, path: Path, precision: Precision) -> None:
         raise Unavailable(refusal.read_text(), subject=name, remedy=remedy)
     facts = {"encoder": name, "precision": precision, "cache": str(path.parent)}
     _log.info("exporting an encoder, once for this cache", extra=facts)
+    if precision == "fp32":
+        _run("export", kind, name, str(path), subject=name)
+        return
+    with TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+        whole = export_path(kind, name, path.parent)
+        if not whole.exists():
+            whole = Path(folder) / "fp32.onnx"
+            try:
+                _run("export", kind, name, str(whole), subject=name)
+            except Unavailable:
+                if (why := whole.with_suffix(".refused")).exists():
+                    why.replace(refusal)
+                raise
+        _run("reducing", kind, str(whole), precision, str(path), subject=name)
+
+
+def _run(module: str, kind: Kind, *arguments: str, subject: str) -> None:
+    """In a process of its own, as it takes torch or much memory; `Unavailable` with the reason where it fails."""
     run = subprocess.run(  # noqa: S603  # our own module, and arguments that no shell reads
-        [sys.executable, "-m", "coldstart.encoders.export", kind, name, precision, str(path)],
+        [sys.executable, "-m", f"coldstart.encoders.{module}", kind, *arguments],
         cwd=Path(coldstart.__file__).parents[1],
         capture_output=True,
         text=True,
@@ -86,18 +104,7 @@ def _export(kind: Kind, name: str, path: Path, precision: Precision) -> None:
     if run.returncode != 0:
         reason = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
         remedy = "Install coldstart-service[train], which the export needs once, or choose the torch runtime"
-        raise Unavailable(f"the {kind} encoder cannot be exported: {reason}", subject=name, remedy=remedy)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait for other threads and processes that export into the folder: each export takes a minute and gigabytes."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # given up with the descriptor, also by a process that dies
-        yield
-    finally:
-        os.close(descriptor)
+        raise Unavailable(f"the {kind} encoder cannot be exported: {reason}", subject=subject, remedy=remedy)
 
 
 class OnnxTextEncoder:
@@ -177,5 +184,5 @@ def open_exported(path: Path, *, threads: int = 1) -> tuple[onnxruntime.Inferenc
         remedy = "Delete the file; it is made again at the next start"
         raise Unavailable(f"the exported model cannot be loaded: {error}", subject=str(path), remedy=remedy) from error
     told = {name: card[name] for name in ("fingerprint", "precision", "cosine_mean", "cosine_min") if name in card}
-    _log.info("opened an exported encoder", extra={**told, "path": str(path)})
+    _log.info("opened an exported network", extra={**told, "path": str(path)})
     return session, card

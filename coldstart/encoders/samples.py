@@ -13,6 +13,8 @@ from coldstart.sample.shop import Product, make_products
 
 ODD_TEXTS = ("shoe", "Blue [SEP]", "Čokoláda, 70 % – naïve 茶", "A film about a man and his dog. " * 30)
 SIDE = 224
+CALIBRATED_ON, COMPARED_ON = 0, 1
+"""Seeds."""
 
 
 def sample_texts(seed: int, *, count: int = 28) -> list[str]:

@@ -41,7 +41,7 @@ class Serving:
 
 
 def write_model(repository: Path, name: str, exported: Path, serving: Serving) -> ModelVersion:
-    """Write an exported encoder into a repository, under a name and under the version that its fingerprint makes.
+    """Write an exported network into a repository, under a name and under the version that its fingerprint makes.
 
     Raises
     ------

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnxruntime import InferenceSession
 from PIL import Image
 from typer.testing import CliRunner
 
 pytest.importorskip("torch", reason="the export needs coldstart-service[train]")
 
+from adapters.serving import ServedAdapter
 from api.cli import app
 from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL
 from coldstart.encoders.onnx import OnnxImageEncoder, OnnxTextEncoder
@@ -47,6 +50,21 @@ def test_by_default_those_of_the_adapter_go_where_the_service_finds_them(
         done = Run(app, [*asked, "--precision", "fp32"])
         assert done.exit_code == 0, done.output
         assert DEFAULT_TEXT_MODEL in done.stdout and DEFAULT_IMAGE_MODEL in done.stdout and str(cache) in done.stdout
+        assert "adapter.onnx" not in done.stdout  # the service reads its own format
+
+
+def test_the_adapter_goes_to_the_folder_with_them(shop: Shop, cache: Path, tmp_path: Path) -> None:
+    asked = ["export", "onnx", "--adapter", str(shop.artifact), "--cache-dir", str(cache), "--precision", "fp32"]
+    done = Run(app, [*asked, "--out", str(tmp_path), "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert set(told) == {"text", "image", "adapter"}  # and no ranker, as the shop's backbone is no NeuMF
+    facts, served = told["adapter"], ServedAdapter.load(shop.artifact)
+    assert (facts["model"], facts["fingerprint"]) == (served.version, f"adapter@{served.version}")
+    assert facts["cosine_min"] == pytest.approx(1, abs=1e-4)
+    text, image, present = served.remembered(["tea-0", "tool-3"])
+    placed = InferenceSession(facts["file"]).run(["vectors"], {"text": text, "image": image, "terms": [[-1], [-1]]})[0]
+    np.testing.assert_allclose(placed, served.serve(["new-0", "new-1"], text, image, present).vectors, atol=1e-5)
 
 
 def test_what_cannot_be_exported_is_one_line_with_the_reason(tmp_path: Path, cache: Path) -> None:

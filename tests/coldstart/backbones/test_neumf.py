@@ -84,6 +84,16 @@ def test_the_ranker_gives_what_the_torch_model_gives(ratings_backbone: FrozenBac
     assert np.ptp(got) > 1.0
 
 
+@pytest.mark.parametrize("context", [None, {"place": np.resize(PLACES, N_ITEMS)}])
+def test_one_user_for_many_items_is_the_same_user_in_each_pair(
+    ratings_backbone: FrozenBackbone, context: dict[str, Any] | None
+) -> None:
+    ranker = NeuMFRanker.from_backbone(ratings_backbone)
+    pairs = ranker.perceptron(np.repeat(ranker.users[3:4], N_ITEMS, axis=0), ranker.items, context)
+    np.testing.assert_allclose(ranker.perceptron(ranker.users[3:4], ranker.items, context), pairs, atol=1e-5)
+    assert np.ptp(pairs) > 0.01
+
+
 def test_folding_keeps_the_trained_models_output(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model as it was trained, before its fusion weights went into the user vectors."""
     trained: list[NeuMF] = []

@@ -16,10 +16,10 @@ pytest.importorskip("torch", reason="the export needs coldstart-service[train]")
 pytest.importorskip("onnxruntime", reason="needs coldstart-service[train]")
 
 from coldstart.encoders import onnx, open_image_encoder, open_text_encoder
-from coldstart.encoders.export import export, exportable_image
 from coldstart.encoders.image import CnnEncoder
 from coldstart.encoders.onnx import OnnxImageEncoder, OnnxTextEncoder, export_path, exported
 from coldstart.encoders.precision import LEAST_COSINE, Precision, compatible, precision_of
+from coldstart.encoders.reducing import reduce
 from coldstart.encoders.text import SentenceEncoder
 from coldstart.errors import InvalidInput, MissingExtra, Unavailable
 from tests.coldstart.encoders.toys import make_cnn_file, make_text_model
@@ -165,28 +165,50 @@ def test_the_reason_comes_back_from_the_exporting_process(cache: Path) -> None:
 
 
 def test_what_differs_too_much_is_refused_once_and_runs_in_fp32(
-    tmp_path: Path, cnn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, cnn: str, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = export_path("image", cnn, tmp_path, "int8")
     monkeypatch.setitem(LEAST_COSINE, "int8", 1.1)
-    with pytest.raises(InvalidInput, match=r"int8 differ from torch's: mean cosine .*, which should be 1\.1 at least"):
-        export(exportable_image(cnn), "int8", path)
+    with pytest.raises(InvalidInput, match=r"int8 differ from those in fp32: mean cosine .*, which should be 1\.1 at"):
+        reduce("image", exported("image", cnn, cache), "int8", path)
     assert list(tmp_path.iterdir()) == [path.with_suffix(".refused")]
     asked: list[str] = []
     run = subprocess.run
 
     def watched(arguments: list[str], **options: Any) -> Any:
-        asked.append(arguments[-2])
+        asked.append(arguments[2])
         return run(arguments, **options)
 
     monkeypatch.setattr("subprocess.run", watched)
     with caplog.at_level(logging.WARNING, logger="coldstart.encoders"):
         encoder = open_image_encoder(cnn, cache=tmp_path)
     assert isinstance(encoder, OnnxImageEncoder) and precision_of(encoder.fingerprint) == "fp32"
-    assert "differ from torch's" in caplog.text
-    assert asked == ["fp32"]
-    with pytest.raises(Unavailable, match=r"differ from torch's.*delete .*\.refused"):
+    assert "differ from those in fp32" in caplog.text
+    assert asked == ["coldstart.encoders.export"]
+    with pytest.raises(Unavailable, match=r"differ from those in fp32.*delete .*\.refused"):
         open_image_encoder(cnn, precision="int8", cache=tmp_path)
+
+
+def test_fewer_bits_are_made_of_what_torch_exported_before(
+    tmp_path: Path, cnn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    run = subprocess.run
+
+    def watched(arguments: list[str], **options: Any) -> Any:
+        asked.append(arguments[2].rpartition(".")[2])
+        return run(arguments, **options)
+
+    monkeypatch.setattr("subprocess.run", watched)
+    alone = OnnxImageEncoder(exported("image", cnn, tmp_path / "alone", "int8"))
+    assert asked == ["export", "reducing"]
+    assert {path.suffix for path in (tmp_path / "alone").iterdir()} == {".onnx"}
+    assert len(list((tmp_path / "alone").iterdir())) == 1  # what it was made of is not kept for it alone
+    exported("image", cnn, tmp_path / "both")
+    after = OnnxImageEncoder(exported("image", cnn, tmp_path / "both", "int8"))
+    assert asked[2:] == ["export", "reducing"]
+    pictures = [Image.new("RGB", (9, 9), colour) for colour in ("red", "white")]
+    np.testing.assert_array_equal(alone.encode(pictures), after.encode(pictures))
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
