@@ -32,8 +32,9 @@ def onnx(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON line")] = False,
 ) -> None:
-    """Export both encoders, tokeniser and input's form included, and tell how near torch's their embeddings are.
+    """Export both encoders, tokeniser and input's form included, and tell how near their embeddings are to fp32's.
 
+    Those in fp32 are compared with torch's.
     Where the cache has them already, they are not made again. With --out also the adapter at hand, from embeddings to
     served vectors, and the NeuMF that orders what is retrieved, where its adapter grants it a say; both in fp32. Each
     file says in its metadata what it is.

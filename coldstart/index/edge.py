@@ -101,8 +101,8 @@ class EdgeIndex:
             found = self._search(vector, enough + len(few), edge_filter(others, () if few else exclude))
             left = list(islice(((at, score) for at, score in found if at not in few), enough))
             hits = self._hits(left)
-            for condition in rare:
-                hits = [hit for hit in hits if condition.root not in hit.payload or condition.holds(hit.payload)]
+            for condition, root in ((condition, condition.root) for condition in rare):
+                hits = [hit for hit in hits if root not in hit.payload or condition.holds(hit.payload)]
             if len(hits) >= limit or len(left) < enough:  # fewer are left only where there are no more
                 return hits[:limit]
         return self._hits(list(self._search(vector, limit, edge_filter(conditions, exclude))))
@@ -116,6 +116,7 @@ class EdgeIndex:
         return ((point.id, point.score) for point in found)  # an id takes the binding as long as a row of a list
 
     def _hits(self, found: Sequence[tuple[EngineId, float]]) -> list[Hit]:
+        """Of what is written between search and look the score is the old one's, and all else the new one's."""
         stored = self._stored.of([at for at, _ in found])
         return [
             Hit(each.item_id, score, each.version, each.payload)
