@@ -17,7 +17,6 @@ from workers.reconcile import log, reconcile
 
 DRIFT_SECONDS = 60.0
 GRAPH_SECONDS = 30.0
-_SCANNED_BYTES = 10_240_000  # of vectors: of fewer Qdrant Edge builds no graph, and the copy would be for nothing
 _log = logging.getLogger(__name__)
 
 
@@ -55,9 +54,8 @@ def start_upkeep(
             watch_drift(store, now.live.adapter, telemetry)
 
     def connect(stopping: Callable[[], bool]) -> None:
-        adapter = kept.value.live.adapter  # not held meanwhile: it may take longer than the version is live
-        version, points = adapter.version, max(settings.graph_points, _SCANNED_BYTES // (4 * adapter.dim))
-        if indexes.optimize_beside(version, unindexed=points, stopping=stopping):
+        version = kept.value.live.version  # not held meanwhile: it may take longer than the version is live
+        if indexes.optimize_beside(version, unindexed=settings.graph_points, stopping=stopping):
             _log.info("the index has a new search graph", extra={"collection": version})
 
     def rounds() -> Iterator[Periodic]:

@@ -50,6 +50,7 @@ _SPARE = 4  # more answers than wanted, of which conditions that are rarely brok
 _PAGE = 1000  # points read together that are worth remembering
 _REMEMBERED_BYTES = 32_000_000  # of what is stored with points, and again of whole points
 _GRACE_S = 0.5
+_SCANNED_KB = 10_000  # of vectors, where a collection does not say
 _LIVE_VECTOR = qdrant.Filter(must=[qdrant.HasVectorCondition("")])
 
 
@@ -60,6 +61,8 @@ class EdgeIndex:
         with _engine(folder.name):
             config = json.loads((folder / "edge_config.json").read_bytes())
             self.dim: int = config["vectors"][""]["size"]
+            kilobytes = (config.get("optimizers") or {}).get("indexing_threshold") or _SCANNED_KB
+            self.scanned = 1024 * kilobytes // (4 * self.dim)  # points of which the engine builds no graph
             self._shard = qdrant.EdgeShard.load(str(folder), _settings(self.dim))
             self._indexed: dict[str, qdrant.PayloadSchemaType | None] = dict.fromkeys(self._shard.info().payload_schema)
         self._name, self._folder = folder.name.partition(GENERATION)[0], folder
@@ -327,7 +330,7 @@ class EdgeIndexStore:
         """
         with self._building:
             index = self._open[collection]
-            if index.unindexed() < unindexed:
+            if index.unindexed() < max(unindexed, index.scanned):
                 return False
             growing = self._root / ".growing-collection"
             try:
