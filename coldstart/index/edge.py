@@ -12,9 +12,8 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 import orjson
@@ -102,30 +101,39 @@ class EdgeIndex:
             others = [condition for condition in conditions if not condition.is_rarely_broken]
             enough = limit + (_SPARE if rare else 0)
             found = self._search(vector, enough + len(few), edge_filter(others, () if few else exclude))
-            left = list(islice(((at, score) for at, score in found if at not in few), enough))
-            hits = self._hits(left)
+            hits, looked_at = self._hits(found, enough, without=few)
             for condition, root in ((condition, condition.root) for condition in rare):
                 hits = [hit for hit in hits if root not in hit.payload or condition.holds(hit.payload)]
-            if len(hits) >= limit or len(left) < enough:  # fewer are left only where there are no more
+            if len(hits) >= limit or looked_at < enough:  # fewer only where there are no more
                 return hits[:limit]
-        return self._hits(list(self._search(vector, limit, edge_filter(conditions, exclude))))
+        return self._hits(self._search(vector, limit, edge_filter(conditions, exclude)), limit)[0]
 
-    def _search(
-        self, vector: list[float], limit: int, wanted: qdrant.Filter | None
-    ) -> Iterator[tuple[EngineId, float]]:
+    def _search(self, vector: list[float], limit: int, wanted: qdrant.Filter | None) -> list[qdrant.ScoredPoint]:
         with _engine(self._name):
             # `query`, which also plans prefetches, takes 8 % longer.
-            found = self._shard.search(qdrant.SearchRequest(qdrant.Query.Nearest(vector), limit, filter=wanted))
-        return ((point.id, point.score) for point in found)  # an id takes the binding as long as a row of a list
+            return self._shard.search(qdrant.SearchRequest(qdrant.Query.Nearest(vector), limit, filter=wanted))
 
-    def _hits(self, found: Sequence[tuple[EngineId, float]]) -> list[Hit]:
-        """Of what is written between search and look the score is the old one's, and all else the new one's."""
-        stored = self._stored.of([at for at, _ in found])
-        return [
-            Hit(each.item_id, score, each.version, each.payload)
-            for (_, score), each in zip(found, stored, strict=True)
-            if each is not None
+    def _hits(
+        self, found: Sequence[qdrant.ScoredPoint], enough: int, *, without: Set[EngineId] = frozenset()
+    ) -> tuple[list[Hit], int]:
+        """The first of the points with none of these ids, and how many that were before what is deleted is left out.
+
+        Of what is written between search and look the score is the old one's, and all else the new one's.
+        """
+        ids, scores = [], []
+        for point in found:
+            at = point.id  # which takes the binding as long as a row of a list takes us
+            if at not in without:
+                ids.append(at)
+                scores.append(point.score)
+                if len(ids) == enough:
+                    break
+        hits = [
+            Hit(stored.item_id, score, stored.version, stored.payload)
+            for stored, score in zip(self._stored.of(ids), scores, strict=True)
+            if stored is not None
         ]
+        return hits, len(ids)
 
     def fetch(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Point]:
         ids = [stored_id(item_id) for item_id in item_ids]

@@ -95,7 +95,8 @@ def _boosted(hit: Hit, boosts: Sequence[Boost]) -> Hit:
 def _rank(index: VectorIndex, hits: Sequence[Hit], ranker: Ranker, limit: int | None) -> list[Hit]:
     """The same items, scored once more: the ``limit`` best of them, best first."""
     # An engine gives vectors out number by number: of a hundred candidates that would take longer than the search.
-    points = index.fetch([hit.item_id for hit in hits if hit.payload["cold"]])
+    new = [hit.item_id for hit in hits if hit.payload["cold"]]
+    points = index.fetch(new) if new else {}
     hits = [hit for hit in hits if not hit.payload["cold"] or hit.item_id in points]
     if not hits:
         return []
