@@ -74,7 +74,7 @@ class Settings(BaseModel):
     encoder_memory_mb: int = Field(
         64, ge=0, description="Embeddings kept in memory, so that an unchanged text or picture is not encoded again"
     )
-    threads: int = Field(1, ge=1, description="Threads of each encoder")
+    threads: int = Field(1, ge=1, description="Threads of each encoder, and of products of matrices")
     claim_batch: int = Field(32, ge=1, le=1000, description="Items claimed and encoded together")
     worker_processes: int = Field(1, ge=1, description="Processes that one coldstart worker encodes in")
     worker_memory_mb: int = Field(2000, ge=200, description="Such a process is replaced above it, and ends at twice it")

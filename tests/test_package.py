@@ -52,7 +52,7 @@ def test_service_and_worker_start_without_what_only_training_needs() -> None:
     }
     assert {"torch", "timm", "implicit", "sentence_transformers"} <= training
     held = modules_after("import api.app, api.cli, workers.main, workers.runtime, coldstart.encoders.onnx")
-    assert not training & held - {"threadpoolctl"}
+    assert not training & held
 
 
 @pytest.mark.parametrize("package", PACKAGES)

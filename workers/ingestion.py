@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from celery import Celery
 from celery.signals import worker_process_shutdown
+from threadpoolctl import threadpool_limits
 
 from adapters.serving import ServedAdapter
 from coldstart.catalog import ItemStore, Stage, open_item_store
@@ -140,6 +141,7 @@ def _open_ingestors(settings: Settings, adapter: ServedAdapter) -> Callable[[], 
     """What a worker's child holds until it ends: called before each batch, it says what takes it in."""
     stack = ExitStack()
     worker_process_shutdown.connect(lambda **_: stack.close(), weak=False)
+    stack.enter_context(threadpool_limits(settings.threads, "blas"))
     store, telemetry = open_store(stack, settings), Telemetry()
     encoder = encoder_of(adapter, models_of(adapter, settings, telemetry), settings)
     ahead = Ahead()

@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from adapters.serving import ServedAdapter
 from coldstart.catalog import ItemStore
 from coldstart.catalog.adapters import AdapterRecord, AdapterStore
@@ -194,6 +196,8 @@ def open_runtime(settings: Settings) -> Iterator[Runtime]:
     require_encoders(settings)
     telemetry = Telemetry()
     with ExitStack() as stack:
+        # BLAS' other threads go on looking for work after each product, and so take a processor from everybody else.
+        stack.enter_context(threadpool_limits(settings.threads, "blas"))
         registry = AdapterStore(settings.catalog_url)
         stack.callback(registry.close)
         chosen = open_adapter(settings, registry)
