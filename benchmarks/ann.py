@@ -43,7 +43,7 @@ BLOCK, K, USERS, WARM = 32, 10, 500, 100
 AXES = 16
 """Directions in which items differ most, as those of a recommender do: vectors without any have no near neighbours."""
 LINKS, BUILD_EFFORT = 16, 100  # of either graph: what Edge takes by itself
-EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
+EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 BATCH = 10_000
 
 

@@ -13,6 +13,8 @@ import qdrant_edge as qdrant
 import uvicorn
 from fastapi import FastAPI, Response
 
+from coldstart.index.edge import effort
+
 LIMIT = 20
 
 
@@ -22,12 +24,13 @@ def make_app(collection: Path, queries: Path) -> FastAPI:
     width = qdrant.EdgeVectorParams(size=vectors.shape[1], distance=qdrant.Distance.Dot)
     # One search thread, as the service has: with more the floor is higher.
     shard = qdrant.EdgeShard.load(str(collection), qdrant.EdgeConfig(vectors=width, max_search_threads=1))
+    params = qdrant.SearchParams(hnsw_ef=effort(shard.info().points_count))  # and looks as far
     app = FastAPI()
 
     @app.get("/users/{user}/recommendations")
     async def nearest(user: int, limit: int = LIMIT) -> Response:
         query = qdrant.Query.Nearest(vectors[user].tolist())
-        found = shard.search(qdrant.SearchRequest(query, limit, with_payload=True))
+        found = shard.search(qdrant.SearchRequest(query, limit, with_payload=True, params=params))
         rows = [{"item_id": (point.payload or {})["item_id"], "score": point.score} for point in found]
         return Response(orjson.dumps({"rows": rows}), media_type="application/json")
 
