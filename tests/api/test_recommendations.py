@@ -31,6 +31,30 @@ def test_the_answer_says_how_it_was_made(http: httpx.Client, service: Any) -> No
     assert answer["rows"][0]["reason"]
 
 
+def test_who_has_asked_before_gets_the_list_that_the_framework_would_have_made(
+    http: httpx.Client, service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, asked = "/users/tool-user-3/recommendations", {"limit": 3}
+    first = http.get(address, params=asked).json()
+    made: list[bool] = []
+    recommend = type(service.runtime).recommend
+
+    def watched(self: Any, *args: Any, **options: Any) -> Any:
+        answer = recommend(self, *args, **options)
+        made.append(options.get("at_hand", False))
+        return answer
+
+    monkeypatch.setattr(type(service.runtime), "recommend", watched)
+    again = http.get(address, params=asked)
+    assert made == [True] and again.headers["content-type"] == "application/json"
+    assert again.headers["x-content-type-options"] == "nosniff"
+    assert again.json().keys() == first.keys() and again.json()["strategy"] == first["strategy"]
+    assert len(again.json()["rows"]) == len(first["rows"]) == 3
+    assert http.get(address, params={"limit": 2, "unknown": "x"}).json()["rows"][0].keys() == first["rows"][0].keys()
+    for wrong in ("0", "1001", "three", "-1"):
+        assert http.get(address, params={"limit": wrong}).status_code == 422
+
+
 def test_clicked_items_and_a_sentence_each_make_a_query(http: httpx.Client) -> None:
     warm = {"cold": False}
     clicked = http.post("/recommendations", json={"clicked": ["tool-1", "tool-2"], "limit": 3, "filter": warm})
