@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,15 +84,12 @@ def application(settings: Settings, data: Path | None) -> FastAPI:
 
 @contextmanager
 def _opened(settings: Settings, data: Path | None) -> Iterator[Runtime]:
-    context = open_runtime(settings)
-    with alone(settings.data_dir):  # what a start puts right is put right by one after the other
-        runtime = context.__enter__()
-    try:
-        dataset = None if data is None or not runtime.duty.mine() else read_dataset(data)
-        with loading(runtime, dataset) if runtime.duty.mine() else nullcontext():
-            yield runtime
-    finally:
-        context.__exit__(None, None, None)
+    with ExitStack() as stack:
+        with alone(settings.data_dir):  # what a start puts right is put right by one after the other
+            runtime = stack.enter_context(open_runtime(settings))
+        if runtime.duty.mine():
+            stack.enter_context(loading(runtime, None if data is None else read_dataset(data)))
+        yield runtime
 
 
 class _Supervisor(Multiprocess):

@@ -55,7 +55,7 @@ def _at_hand(request: HttpRequest) -> Response | None:
 @at_once(_at_hand)
 async def for_user(user_id: UserId, service: ServiceDep, limit: ListLimit = LIMIT) -> Response:
     """From the user's history and recent events; a user nobody has heard of gets what is popular and new."""
-    answer, assignments = await _recommend(service, Request(user_id=user_id, limit=limit), unit=user_id)
+    answer, assignments = await _in_thread(service, Request(user_id=user_id, limit=limit), unit=user_id)
     return lists.recommendations(answer, assignments)
 
 
@@ -89,6 +89,12 @@ async def _recommend(
     """Of what is at hand, which takes less than a thread; else in one, so that what hangs keeps nobody else."""
     with suppress(NotAtHand):
         return service.runtime.recommend(request, unit=unit, at_hand=True)
+    return await _in_thread(service, request, unit=unit)
+
+
+async def _in_thread(
+    service: Service, request: Request, *, unit: str | None
+) -> tuple[RecommendationList, tuple[Assignment, ...]]:
     permits = service.sentences if request.preferences else service.lists
     return await permits.run(service.runtime.recommend, request, unit=unit)
 

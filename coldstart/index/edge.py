@@ -270,11 +270,13 @@ class EdgeIndex:
         ]
         if not newer:
             return
-        self._shard.update(qdrant.UpdateOperation.upsert_points(newer))
-        self._params = _params(self._shard)
         written = [point.id for point in newer]
-        self._stored.forget(written)
-        self._points.forget(written)
+        try:
+            self._shard.update(qdrant.UpdateOperation.upsert_points(newer))
+        finally:  # also of a write that failed half way
+            self._stored.forget(written)
+            self._points.forget(written)
+        self._params = _params(self._shard)
         if self._changed is not None:
             self._changed.update(written)
         self._unflushed += len(newer)

@@ -84,9 +84,8 @@ def queries(vectors: Matrix, limit: int, dim: int) -> Matrix:
 
 def hit(at: EngineId, score: float, stored: dict[str, Any] | None) -> Hit | None:
     """A stored point as an answer, which takes over its payload; `None` for a point that is not one of ours."""
-    if stored is None or not _is_ours(at, stored):
-        return None
-    return Hit(stored.pop("item_id"), score, stored.pop("version"), _without_flags(stored))
+    found = live_stored(at, stored)
+    return None if found is None else Hit(found.item_id, score, found.version, found.payload)
 
 
 def live_point(at: EngineId, vector: object, stored: dict[str, Any] | None) -> Point | None:
