@@ -11,6 +11,7 @@ import json
 import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ from coldstart.settings import Settings
 TIMES = 10
 PATIENCE_S = 30.0  # for one answer; a client would have given up
 SETTLE_S = 300.0
+IDLE_S = 2.0
+"""A connection that was free for longer is not used again: the service closes it after 5 s, maybe as a post is sent."""
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -36,8 +39,8 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Figures:
     """What became of the posts.
 
-    ``refused`` were answered 429 (the mark) or 503 (the process), the latter ``busy``; ``unanswered`` got no answer,
-    another one, or none in time; ``lost`` were accepted and are neither in the index at their version nor dead.
+    ``refused`` were answered 429 (the mark) or 503 (the process), the latter ``busy``; ``unanswered`` counts those
+    that got no answer, another one, or none in time, by the reason; ``lost`` were accepted and are neither in the index at their version nor dead.
     """
 
     ingested_per_s: float
@@ -46,7 +49,7 @@ class Figures:
     accepted: int
     refused: int
     busy: int
-    unanswered: int
+    unanswered: dict[str, int]
     refused_p50_ms: float
     refused_p99_ms: float
     accepted_p99_ms: float
@@ -67,7 +70,7 @@ class Answers:
     ms: dict[int, list[float]] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     retry_after: set[int] = field(default_factory=set)
-    unanswered: int = 0
+    unanswered: Counter[str] = field(default_factory=Counter)
 
 
 def main() -> None:
@@ -124,11 +127,11 @@ def run(
     return Figures(
         ingested_per_s=round(rate, 1),
         offered_per_s=round(TIMES * rate, 1),
-        offered=sum(map(len, answers.ms.values())) + answers.unanswered,
+        offered=sum(map(len, answers.ms.values())) + answers.unanswered.total(),
         accepted=len(answers.versions),
         refused=len(refused),
         busy=len(answers.ms.get(503, [])),
-        unanswered=answers.unanswered,
+        unanswered=dict(answers.unanswered),
         refused_p50_ms=_percentile(refused, 50),
         refused_p99_ms=_percentile(refused, 99),
         accepted_p99_ms=_percentile(answers.ms.get(202, []), 99),
@@ -158,14 +161,14 @@ async def _flood(url: str, bodies: Sequence[bytes], *, per_second: float, second
     Over plain sockets: a full client would cost more than the service, on the same processors.
     """
     host, port = urlsplit(url).hostname, urlsplit(url).port
-    answers, free, opened = Answers(), list[Connection](), list[asyncio.StreamWriter]()
+    answers, free, opened = Answers(), list[tuple[float, Connection]](), list[asyncio.StreamWriter]()
     start, waiting = time.perf_counter(), 0
 
     async def connected() -> Connection:
         while free:
-            reader, writer = free.pop()
-            if not reader.at_eof():  # the service closes what it does not hear of for 5 s
-                return reader, writer
+            since, connection = free.pop()
+            if time.perf_counter() - since < IDLE_S:
+                return connection
         reader, writer = await asyncio.open_connection(host, port)
         opened.append(writer)
         return reader, writer
@@ -178,18 +181,18 @@ async def _flood(url: str, bodies: Sequence[bytes], *, per_second: float, second
                 reader, writer = await connected()
                 writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
                 status, headers, answer = await _answer(reader)
-        except (TimeoutError, OSError, asyncio.IncompleteReadError):
-            answers.unanswered += 1
+        except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
+            answers.unanswered[type(error).__name__] += 1
             return
         if status not in (202, 429, 503):
-            answers.unanswered += 1
+            answers.unanswered[str(status)] += 1
             return
         answers.ms.setdefault(status, []).append((time.perf_counter() - due) * 1000)
         if status == 202:
             answers.versions[f"new-{n}"] = int(json.loads(answer)["version"])
         elif status == 429:
             answers.retry_after.add(int(headers["retry-after"]))
-        free.append((reader, writer))
+        free.append((time.perf_counter(), (reader, writer)))
 
     async def watch() -> None:
         nonlocal waiting
