@@ -143,7 +143,8 @@ def keep_fresh(stack: ExitStack, settings: Settings, kept: Holder[Kept], telemet
     kept.value.live.refresh()
     stack.callback(say)
     works = {"floor": look, "experiments": follow}
-    keep_up(stack, [Periodic(name, work, every_s=settings.relay_seconds) for name, work in works.items()])
+    # With a million new items a look takes seconds.
+    keep_up(stack, [Periodic(name, work, every_s=settings.relay_seconds, rest=9) for name, work in works.items()])
 
 
 def tell(shown: Floor | Arms) -> None:

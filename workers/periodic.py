@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from time import perf_counter
 
 _log = logging.getLogger(__name__)
 
@@ -20,10 +21,14 @@ class Periodic:
         is away for a moment.
     every_s : float
         From the end of one time to the beginning of the next.
+    rest : float
+        The same at least, in times what the work took: with 9 it never takes more than a tenth of a processor.
     """
 
-    def __init__(self, name: str, work: Callable[[Callable[[], bool]], object], *, every_s: float) -> None:
-        self._name, self._work, self._every_s = name, work, every_s
+    def __init__(
+        self, name: str, work: Callable[[Callable[[], bool]], object], *, every_s: float, rest: float = 0.0
+    ) -> None:
+        self._name, self._work, self._every_s, self._rest = name, work, every_s, rest
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"coldstart-{name}", daemon=True)
 
@@ -37,11 +42,14 @@ class Periodic:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._every_s):
+        took_s = 0.0
+        while not self._stopping.wait(max(self._every_s, self._rest * took_s)):
+            start = perf_counter()
             try:
                 self._work(self._stopping.is_set)
             except Exception:
                 _log.exception("%s failed, and is tried again", self._name)
+            took_s = perf_counter() - start
 
 
 def keep_up(stack: ExitStack, rounds: Iterable[Periodic]) -> None:

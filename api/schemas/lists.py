@@ -45,6 +45,8 @@ def _row(row: Recommendation, *, explain: bool) -> dict[str, Any]:
 
 
 def _evidence(row: Recommendation) -> dict[str, Any]:
+    if not row.gates:
+        return {"nearest": row.nearest, "likeness": row.likeness, "modalities": {}}
     total = sum(row.gates.values())
     shares = {modality: round(gate / total, 3) for modality, gate in row.gates.items()} if total > 0 else {}
     return {"nearest": row.nearest, "likeness": row.likeness, "modalities": shares}

@@ -9,6 +9,8 @@ from coldstart.entities import ExternalId, Scalar
 from coldstart.settings import Settings
 from coldstart.vectors import Matrix, Vector
 
+MEMORY_MB = 256
+
 
 class Range(TypedDict, total=False):
     """Bounds of a numeric condition; missing bounds are open."""
@@ -175,7 +177,9 @@ class IndexStore(Protocol):
         ...
 
 
-def open_index_store(*, root: Path, qdrant_url: str | None = None, api_key: str | None = None) -> IndexStore:
+def open_index_store(
+    *, root: Path, qdrant_url: str | None = None, api_key: str | None = None, memory_mb: float = MEMORY_MB
+) -> IndexStore:
     """Qdrant at ``qdrant_url``, or else Qdrant Edge in the folder ``root``, which one process may own."""
     if qdrant_url is not None:
         from coldstart.index.server import ServerIndexStore
@@ -183,9 +187,12 @@ def open_index_store(*, root: Path, qdrant_url: str | None = None, api_key: str 
         return ServerIndexStore.connect(qdrant_url, api_key=api_key)
     from coldstart.index.edge import EdgeIndexStore
 
-    return EdgeIndexStore(root)
+    return EdgeIndexStore(root, memory_mb=memory_mb)
 
 
 def index_store_of(settings: Settings) -> IndexStore:
     """The store that the settings name."""
-    return open_index_store(root=settings.index_dir, qdrant_url=settings.qdrant_url, api_key=settings.qdrant_api_key)
+    return open_index_store(
+        root=settings.index_dir, qdrant_url=settings.qdrant_url, api_key=settings.qdrant_api_key,
+        memory_mb=settings.index_memory_mb,
+    )  # fmt: skip

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 from coldstart.errors import InvalidInput
 from coldstart.index import Filter
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):  # like conditions made for each list, which takes a dataclass three times as long
     """Numbers within limits; ``None`` leaves a side open. A number is the bounds that hold it alone."""
 
     gt: float | None = None
@@ -29,10 +28,10 @@ class Bounds:
 
 
 Match = str | bool | Bounds
+_NOT, _SIDES = {"not"}, set(Bounds._fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """Holds where a value at ``path`` fits any of ``matches``, or where none does if ``negated``."""
 
     path: str
@@ -47,9 +46,8 @@ class Condition:
     @property
     def index_kind(self) -> Literal["keyword", "float"] | None:
         """The payload index that answers the condition without reading payloads; none for booleans."""
-        if any(isinstance(match, Bounds) for match in self.matches):
-            return "float"
-        return "keyword" if any(isinstance(match, str) for match in self.matches) else None
+        kinds = set(map(type, self.matches))
+        return "float" if Bounds in kinds else "keyword" if str in kinds else None
 
     @property
     def root(self) -> str:
@@ -77,9 +75,10 @@ def read_filter(where: Filter | None) -> list[Condition]:
     >>> read_filter({"genre": ["Drama", "Crime"]})
     [Condition(path='genre', matches=('Drama', 'Crime'), negated=False)]
     """
-    return [_read(path, wanted) for path, wanted in (where or {}).items()]
+    return [_read(_checked(path), wanted) for path, wanted in (where or {}).items()]
 
 
+@lru_cache(1024)
 def json_path(path: str) -> str:
     """The dotted path as Qdrant spells it: a key that is not a plain word stands in quotes.
 
@@ -109,13 +108,18 @@ def flag(path: str, value: bool) -> str:
     return f"{path}={'true' if value else 'false'}"
 
 
-def _read(path: str, wanted: object, *, negated: bool = False) -> Condition:
+@lru_cache(1024)
+def _checked(path: str) -> str:
     if '"' in path or not all(path.split(".")):
         raise InvalidInput(
             "the filter path has an empty part or a quotation mark", subject=path, remedy="Write it as attributes.genre"
         )
-    if isinstance(wanted, Mapping):
-        if wanted.keys() == {"not"} and not (isinstance(wanted["not"], Mapping) and "not" in wanted["not"]):
+    return path
+
+
+def _read(path: str, wanted: object, *, negated: bool = False) -> Condition:
+    if isinstance(wanted, dict):  # asking whether it is any other mapping takes longer than the rest
+        if wanted.keys() == _NOT and not (isinstance(wanted["not"], dict) and "not" in wanted["not"]):
             return _read(path, wanted["not"], negated=True)
         return Condition(path, (_read_range(path, wanted),), negated)
     values = wanted if isinstance(wanted, list) else [wanted]
@@ -129,8 +133,8 @@ def _read_scalar(path: str, value: object) -> Match:
     return Bounds(gte=number, lte=number)
 
 
-def _read_range(path: str, wanted: Mapping[str, object]) -> Bounds:
-    if not wanted or not wanted.keys() <= {"gt", "gte", "lt", "lte"}:
+def _read_range(path: str, wanted: dict[str, object]) -> Bounds:
+    if not wanted or not wanted.keys() <= _SIDES:
         raise InvalidInput(
             "the range has no bound or an unknown one",
             subject=path,

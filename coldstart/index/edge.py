@@ -13,6 +13,7 @@ import math
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +23,9 @@ import qdrant_edge as qdrant
 
 from coldstart.entities import ExternalId
 from coldstart.errors import Unavailable
-from coldstart.index import Filter, Held, Hit, Point, Stored, VectorIndex, graph
+from coldstart.index import MEMORY_MB, Filter, Held, Hit, Point, Stored, VectorIndex, graph
 from coldstart.index.conditions import Condition, flags, json_path, read_filter
-from coldstart.index.edge_filters import edge_filter, few_ids
+from coldstart.index.edge_filters import edge_filter, few_keys
 from coldstart.index.folder import GENERATION, FolderLock, Generations, write_atomically
 from coldstart.index.naming import check_collection, require_known, require_not_live, require_width
 from coldstart.index.points import (
@@ -48,10 +49,15 @@ _MAX_PAYLOAD_INDEXES = 16  # the paths come from requests, which could otherwise
 _FEW = 64  # excluded ids: a graph is searched for the best hundred in any case
 _SPARE = 4  # more answers than wanted, of which conditions that are rarely broken may take some away
 _PAGE = 1000  # points read together that are worth remembering
-_REMEMBERED_BYTES = 32_000_000  # of what is stored with points, and again of whole points
 _GRACE_S = 0.5
 _SCANNED_KB = 10_000  # of vectors, where a collection does not say
 _LIVE_VECTOR = qdrant.Filter(must=[qdrant.HasVectorCondition("")])
+
+
+def _apart(conditions: Sequence[Condition]) -> tuple[list[Condition], list[Condition]]:
+    """Those that are rarely broken, and the others."""
+    rare = [condition for condition in conditions if condition.is_rarely_broken]
+    return rare, [condition for condition in conditions if condition not in rare] if rare else list(conditions)
 
 
 def effort(points: int) -> int:
@@ -69,7 +75,7 @@ def effort(points: int) -> int:
 class EdgeIndex:
     """One collection on disk; `VectorIndex`. Opened by `EdgeIndexStore.create`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, memory_mb: float = MEMORY_MB) -> None:
         with _engine(folder.name):
             config = json.loads((folder / "edge_config.json").read_bytes())
             self.dim: int = config["vectors"][""]["size"]
@@ -82,8 +88,9 @@ class EdgeIndex:
         self._lock = threading.Lock()
         self._unflushed = 0
         self._changed: set[EngineId] | None = None  # since the copy that a graph is being built of
-        self._stored = Remembered(self._read_stored, size_of=_size_of, max_bytes=_REMEMBERED_BYTES)
-        self._points = Remembered(self._read_points, size_of=_size_of, max_bytes=_REMEMBERED_BYTES)
+        half = int(memory_mb * 500_000)
+        self._stored = Remembered(self._read_stored, size_of=_size_of, max_bytes=half)
+        self._points = Remembered(self._read_points, size_of=_size_of, max_bytes=half)
 
     def upsert(self, points: Sequence[Point]) -> None:
         self._write(upserts(points, self.dim))
@@ -109,10 +116,9 @@ class EdgeIndex:
 
         It is told of conditions that nearly everything fulfils where they took too many, and of many excluded ids.
         """
-        rare = [condition for condition in conditions if condition.is_rarely_broken]
-        few = few_ids(tuple(exclude)) if len(exclude) <= _FEW else frozenset()
+        rare, others = _apart(conditions)
+        few = few_keys(tuple(exclude)) if len(exclude) <= _FEW else frozenset()
         if rare or few:
-            others = [condition for condition in conditions if not condition.is_rarely_broken]
             enough = limit + (_SPARE if rare else 0)
             found = self._search(vector, enough + len(few), edge_filter(others, () if few else exclude))
             hits, looked_at = self._hits(found, enough, without=few)
@@ -130,47 +136,47 @@ class EdgeIndex:
             )
 
     def _hits(
-        self, found: Sequence[qdrant.ScoredPoint], enough: int, *, without: Set[EngineId] = frozenset()
+        self, found: Sequence[qdrant.ScoredPoint], enough: int, *, without: Set[int] = frozenset()
     ) -> tuple[list[Hit], int]:
-        """The first of the points with none of these ids, and how many that were before what is deleted is left out.
+        """The first of the points with none of these keys, and how many that were before what is deleted is left out.
 
         Of what is written between search and look the score is the old one's, and all else the new one's.
         """
-        ids, scores = [], []
+        keys, scores = [], []
         for point in found:
-            at = point.id  # which takes the binding as long as a row of a list takes us
-            if at not in without:
-                ids.append(at)
+            key = _key(point.id)  # which takes the binding as long as a row of a list takes us
+            if key not in without:
+                keys.append(key)
                 scores.append(point.score)
-                if len(ids) == enough:
+                if len(keys) == enough:
                     break
         hits = [
             Hit(stored.item_id, score, stored.version, stored.payload)
-            for stored, score in zip(self._stored.of(ids), scores, strict=True)
+            for stored, score in zip(self._stored.of(keys), scores, strict=True)
             if stored is not None
         ]
-        return hits, len(ids)
+        return hits, len(keys)
 
     def fetch(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Point]:
-        ids = [stored_id(item_id) for item_id in item_ids]
-        points = self._points.of(ids) if len(ids) <= _PAGE else self._read_points(ids).values()
+        keys = [stored_id(item_id).int for item_id in item_ids]
+        points = self._points.of(keys) if len(keys) <= _PAGE else self._read_points(keys).values()
         return {point.item_id: point for point in points if point is not None}
 
     def look_up(self, item_ids: Sequence[ExternalId]) -> dict[ExternalId, Stored]:
-        found = self._stored.of([stored_id(item_id) for item_id in item_ids])
+        found = self._stored.of([stored_id(item_id).int for item_id in item_ids])
         return {stored.item_id: stored for stored in found if stored is not None}
 
-    def _read_points(self, ids: Sequence[EngineId]) -> dict[EngineId, Point]:
+    def _read_points(self, keys: Sequence[int]) -> dict[int, Point]:
         with _engine(self._name):
-            records = self._shard.retrieve(list(ids), True, True)
+            records = self._shard.retrieve([_id(key) for key in keys], True, True)
         points = ((record.id, live_point(record.id, record.vector, record.payload)) for record in records)
-        return {at: point for at, point in points if point is not None}
+        return {_key(at): point for at, point in points if point is not None}
 
-    def _read_stored(self, ids: Sequence[EngineId]) -> dict[EngineId, Stored]:
+    def _read_stored(self, keys: Sequence[int]) -> dict[int, Stored]:
         with _engine(self._name):
-            records = self._shard.retrieve(list(ids), True, False)
+            records = self._shard.retrieve([_id(key) for key in keys], True, False)
         found = ((record.id, live_stored(record.id, record.payload)) for record in records)
-        return {at: stored for at, stored in found if stored is not None}
+        return {_key(at): stored for at, stored in found if stored is not None}
 
     def count(self) -> int:
         with _engine(self._name):
@@ -274,8 +280,9 @@ class EdgeIndex:
         try:
             self._shard.update(qdrant.UpdateOperation.upsert_points(newer))
         finally:  # also of a write that failed half way
-            self._stored.forget(written)
-            self._points.forget(written)
+            keys = list(map(_key, written))
+            self._stored.forget(keys)
+            self._points.forget(keys)
         self._params = _params(self._shard)
         if self._changed is not None:
             self._changed.update(written)
@@ -299,11 +306,16 @@ class EdgeIndex:
 class EdgeIndexStore:
     """The collections below a folder that this process owns; `IndexStore`.
 
-    Raises `Conflict` where another process, or another store of this one, owns the folder.
+    Parameters
+    ----------
+    root : Path
+        `Conflict` where another process, or another store of this one, owns it.
+    memory_mb : float
+        Half for what was asked of points, half for points with their vectors, of each collection.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, *, memory_mb: float = MEMORY_MB) -> None:
+        self._root, self._memory_mb = root, memory_mb
         root.mkdir(parents=True, exist_ok=True)
         self._folder_lock = FolderLock(root)
         self._lock, self._building = threading.Lock(), threading.Lock()
@@ -319,7 +331,7 @@ class EdgeIndexStore:
             if collection not in self._open:
                 if not folder.exists():
                     _create_shard(folder, dim)
-                self._open[collection] = EdgeIndex(folder)
+                self._open[collection] = EdgeIndex(folder, memory_mb=self._memory_mb)
             index = self._open[collection]
         require_width(collection, index.dim, dim)
         return index
@@ -390,6 +402,16 @@ def _create_shard(folder: Path, dim: int) -> None:
         shard.update(qdrant.UpdateOperation.create_field_index("_flags", qdrant.PayloadSchemaType.Keyword))
         shard.close()
     growing.rename(folder)
+
+
+def _key(at: EngineId) -> int:
+    """The number that an id is. Ours are UUIDs of version 5, whose upper half is never 0."""
+    return at.int if isinstance(at, uuid.UUID) else int(at)
+
+
+def _id(key: int) -> EngineId:
+    """The id that a number is."""
+    return uuid.UUID(int=key) if key >> 64 else key
 
 
 def _size_of(stored: Stored | Point) -> int:

@@ -7,7 +7,7 @@ import qdrant_edge as qdrant
 
 from coldstart.entities import ExternalId
 from coldstart.index.conditions import Bounds, Condition, Match, flag, json_path
-from coldstart.index.points import EngineId, stored_id
+from coldstart.index.points import stored_id
 
 
 def edge_filter(conditions: Sequence[Condition], exclude: Sequence[ExternalId]) -> qdrant.Filter | None:
@@ -24,9 +24,9 @@ def edge_filter(conditions: Sequence[Condition], exclude: Sequence[ExternalId]) 
 
 
 @lru_cache(4096)
-def few_ids(item_ids: tuple[ExternalId, ...]) -> frozenset[EngineId]:
-    """The engine's ids of what a user has met: the same until they meet more."""
-    return frozenset(map(stored_id, item_ids))
+def few_keys(item_ids: tuple[ExternalId, ...]) -> frozenset[int]:
+    """Of what a user has met: the same until they meet more."""
+    return frozenset(stored_id(each).int for each in item_ids)
 
 
 def _told(condition: Condition) -> qdrant.FieldCondition | qdrant.Filter:

@@ -5,37 +5,40 @@ from bisect import bisect_right
 
 import numpy as np
 
-from coldstart.vectors import Rows, Vector
+from coldstart.vectors import Vector
 
 
-def draw(logits: Vector, n: int, rng: np.random.Generator) -> tuple[Rows, Vector]:
+def draw(logits: Vector, n: int, rng: np.random.Generator) -> tuple[list[int], list[float]]:
     """``n`` rows without repetition, each drawn by the softmax of the logits [k] of those that are left.
 
     The Plackett-Luce model (Plackett 1975). The second answer holds each row's propensity: with what chance it was
     drawn for its place, given those before it. Logits of minus infinity are never drawn.
 
-    >>> rows, propensities = draw(np.array([0.0, 50.0, -np.inf]), 3, np.random.default_rng(0))
-    >>> rows.tolist(), propensities.tolist()
+    >>> draw(np.array([0.0, 50.0, -np.inf]), 3, np.random.default_rng(0))
     ([1, 0], [1.0, 1.0])
     """
-    left = np.asarray(logits, dtype=np.float64).copy()
     rows: list[int] = []
     propensities: list[float] = []
-    weights = np.zeros_like(left)
+    total = left = 0.0  # of the weights below, and of those that are not drawn
     while len(rows) < n:
-        total = float((below := np.add.accumulate(weights))[-1]) if len(weights) else 0.0
-        if not total:  # at first, and where what is left is nothing beside what was drawn
-            if not len(left) or (most := np.maximum.reduce(left)) == -np.inf:
+        if left <= total / 2:  # at first, and so that most of what is drawn is new
+            logits = np.array(logits, dtype=np.float64)
+            for row in rows:
+                logits[row] = -np.inf
+            if not len(logits) or (most := np.maximum.reduce(logits)) == -np.inf:
                 break
-            weights = np.exp(left - most)
-            continue
+            weights = np.exp(logits - most)
+            below = np.add.accumulate(weights)
+            total = left = float(below[-1])
         # What `rng.choice` does with chances, without checking that they are any. `searchsorted` would let go of the
         # interpreter lock, and wait for it again.
         row = bisect_right(below, rng.random() * total)
+        if row in rows:
+            continue
         rows.append(row)
-        propensities.append(float(weights[row]) / total)
-        left[row], weights[row] = -np.inf, 0.0
-    return np.array(rows, dtype=np.int64), np.array(propensities, dtype=np.float32)
+        propensities.append(float(weights[row]) / left)
+        left -= float(weights[row])
+    return rows, propensities
 
 
 def tempered(scores: Vector, temperature: float) -> Vector:

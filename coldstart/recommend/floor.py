@@ -164,9 +164,8 @@ class Floor:
             logits[~np.array(fit)] = -np.inf
         rows, propensities = draw(logits, n, rng)
         live = self._index.look_up([owed.points[row].item_id for row in rows])
-        picks = zip(rows.tolist(), propensities.tolist(), strict=True)
         return [
             Pick(Hit(found.item_id, float(scores[row]), found.version, found.payload), propensity)
-            for row, propensity in picks
+            for row, propensity in zip(rows, propensities, strict=True)
             if (found := live.get(owed.points[row].item_id)) is not None
         ]

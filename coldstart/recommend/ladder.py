@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from secrets import token_hex
 
 import numpy as np
 
@@ -120,7 +121,7 @@ class Recommender:
         empty, too.
         """
         policy = request.policy or self._policy
-        list_id = self._rng.bytes(16).hex()
+        list_id = token_hex(16)
         evidence = Evidence(_where(request, policy, self._clock()), unwanted=_named(request))
         try:
             self._weigh(request, evidence, policy)
@@ -162,9 +163,9 @@ class Recommender:
             trained = _trained(evidence)
             ranker = self._users.ranker(trained) if trained is not None and policy.ranker else None
             search = Search(request.limit, evidence.where, list(evidence.unwanted), request.boosts)
-            placed = make_list(self._index, query, search, policy, ranker=ranker, rng=rng)
+            hits, propensities = make_list(self._index, query, search, policy, ranker=ranker, rng=rng)
             reason = " and ".join(evidence.reasons)
-            rows = [_row(each.hit, reason, propensity=each.propensity) for each in placed]
+            rows = [_row(hit, reason, propensity) for hit, propensity in zip(hits, propensities, strict=True)]
             strategy = "+".join(evidence.used if ranker is None else [*evidence.used, "ranked"])
         if policy.adapter and policy.cold_share:
             rows = self._with_newcomers(rows, request, evidence, policy, rng)
@@ -187,7 +188,7 @@ class Recommender:
         picks = self._floor.draw(kept, evidence.query, unwanted=unwanted, conditions=conditions, rng=rng)
         if not picks:
             return rows
-        drawn = [_row(pick.hit, "shown to get its first clicks", propensity=pick.propensity) for pick in picks]
+        drawn = [_row(pick.hit, "shown to get its first clicks", pick.propensity) for pick in picks]
         # In place of the last rows, and among the others rather than below them all.
         rows = rows[: max(0, request.limit - len(drawn))]
         every = (len(rows) + len(drawn)) // len(drawn)
@@ -363,7 +364,8 @@ def _where(request: Request, policy: Policy, now: float) -> Filter:
     return {**asked, **available(now)}
 
 
-def _row(hit: Hit, reason: str, *, propensity: float = 1.0) -> Recommendation:
-    cold = bool(hit.payload["cold"])
-    gates = hit.payload.get("gates", {}) if cold else {}
-    return Recommendation(hit.item_id, hit.score, cold, f"new, {reason}" if cold else reason, propensity, gates=gates)
+def _row(hit: Hit, reason: str, propensity: float = 1.0) -> Recommendation:
+    item_id, score, _, payload = hit
+    if not payload["cold"]:
+        return Recommendation(item_id, score, False, reason, propensity)
+    return Recommendation(item_id, score, True, f"new, {reason}", propensity, gates=payload.get("gates", {}))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,13 +17,6 @@ from coldstart.vectors import Vector
 
 # What is drawn, boosted or told apart is chosen from this many times the list's length.
 WIDER = 5
-
-
-class Placed(NamedTuple):
-    """A hit and the chance with which it came to its place."""
-
-    hit: Hit
-    propensity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +37,11 @@ def make_list(
     *,
     ranker: Ranker | None,
     rng: np.random.Generator,
-) -> list[Placed]:
-    """The items for a query [D], best first: one look at the index, one more for each boost."""
+) -> tuple[list[Hit], list[float]]:
+    """The items for a query [D], best first, and the chance with which each came to its place.
+
+    One look at the index, one more for each boost.
+    """
     chosen = bool(policy.diversity or policy.explore or search.boosts)
     pool = max(search.limit * (WIDER if chosen else 1), POOL if ranker is not None else 0)
     hits = _retrieve(index, query, search, pool)
@@ -54,12 +49,10 @@ def make_list(
         hits = _rank(index, hits, ranker, None if chosen else search.limit)
     if search.boosts:
         hits = sorted((_boosted(hit, search.boosts) for hit in hits), key=lambda hit: -hit.score)
-    if not chosen:
-        return [Placed(hit) for hit in hits[: search.limit]]
-    scores = np.array([hit.score for hit in hits], dtype=np.float32)
     if policy.explore and hits:
+        scores = np.array([hit.score for hit in hits], dtype=np.float32)
         rows, propensities = draw(tempered(scores, policy.explore), search.limit, rng)
-        return [Placed(hits[row], p) for row, p in zip(rows.tolist(), propensities.tolist(), strict=True)]
+        return [hits[row] for row in rows], propensities
     if policy.diversity:
         points = index.fetch([hit.item_id for hit in hits])
         hits = [hit for hit in hits if hit.item_id in points]  # without what was deleted between the two looks
@@ -67,7 +60,8 @@ def make_list(
             scores = np.array([hit.score for hit in hits], dtype=np.float32)
             vectors = np.stack([points[hit.item_id].vector for hit in hits])
             hits = [hits[row] for row in mmr(scores, vectors, search.limit, diversity=policy.diversity)]
-    return [Placed(hit) for hit in hits[: search.limit]]
+    hits = hits[: search.limit]
+    return hits, [1.0] * len(hits)
 
 
 def _retrieve(index: VectorIndex, query: Vector, search: Search, pool: int) -> list[Hit]:

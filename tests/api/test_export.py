@@ -33,7 +33,7 @@ def test_named_models_are_written_to_a_folder_with_how_near_torch_they_are(tmp_p
         assert facts["file"] == str(tmp_path / "out" / f"{kind}.onnx")
         assert facts["bytes"] == Path(facts["file"]).stat().st_size
         assert 0.98 <= facts["cosine_mean"] <= 1.0001 and facts["cosine_min"] <= facts["cosine_mean"]
-        assert facts["fingerprint"].endswith("+int8.1")
+        assert facts["fingerprint"].endswith("+int8.2")
     assert OnnxTextEncoder(tmp_path / "out" / "text.onnx").encode(["red shoe"]).shape == (1, 16)
     picture = Image.new("RGB", (9, 9))
     assert OnnxImageEncoder(tmp_path / "out" / "image.onnx").encode([picture]).shape == (1, told["image"]["dim"])

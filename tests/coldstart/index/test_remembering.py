@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from coldstart.index.points import EngineId
 from coldstart.index.remembering import Remembered
 
 
@@ -10,11 +9,11 @@ class Engine:
     """Says of each point what was written last, and counts how often it is asked."""
 
     def __init__(self) -> None:
-        self.says: dict[EngineId, str] = {1: "one", 2: "two", 3: "three"}
-        self.asked: list[EngineId] = []
+        self.says: dict[int, str] = {1: "one", 2: "two", 3: "three"}
+        self.asked: list[int] = []
         self.remembered = Remembered(self.read, size_of=len, max_bytes=10)
 
-    def read(self, ids: Sequence[EngineId]) -> Mapping[EngineId, str]:
+    def read(self, ids: Sequence[int]) -> Mapping[int, str]:
         self.asked.extend(ids)
         return {each: self.says[each] for each in ids if each in self.says}
 
@@ -39,7 +38,7 @@ def test_what_was_read_before_a_write_is_not_kept_after_it() -> None:
     engine = Engine()
     ask = engine.read
 
-    def interrupted(ids: Sequence[EngineId]) -> Mapping[EngineId, str]:
+    def interrupted(ids: Sequence[int]) -> Mapping[int, str]:
         before = ask(ids)
         engine.says[1] = "uno"
         remembered.forget([1])

@@ -55,11 +55,17 @@ def test_explored_lists_differ_and_tell_with_what_chance(shop: Recommender) -> N
 
 def test_drawing_follows_plackett_and_luce() -> None:
     rng, logits = np.random.default_rng(0), np.log(np.array([1.0, 2.0, 3.0]))
-    pairs = Counter(tuple(draw(logits, 2, rng)[0].tolist()) for _ in range(6000))
+    pairs = Counter(tuple(draw(logits, 2, rng)[0]) for _ in range(6000))
     assert pairs[(2, 1)] / 6000 == pytest.approx(3 / 6 * 2 / 3, abs=0.02)
     assert pairs[(0, 1)] / 6000 == pytest.approx(1 / 6 * 2 / 5, abs=0.02)
     rows, chances = draw(logits, 3, rng)
-    assert sorted(rows.tolist()) == [0, 1, 2] and chances[-1] == pytest.approx(1.0)
+    assert sorted(rows) == [0, 1, 2] and chances[-1] == pytest.approx(1.0)
+
+
+def test_what_is_nothing_beside_what_was_drawn_is_drawn_next_with_its_chance_among_what_is_left() -> None:
+    rows, chances = draw(np.array([0.0, 800.0, np.log(3.0), -np.inf]), 4, np.random.default_rng(0))
+    assert rows[0] == 1 and sorted(rows) == [0, 1, 2]
+    assert chances == pytest.approx([1.0, {0: 0.25, 2: 0.75}[rows[1]], 1.0])
 
 
 def test_scores_that_do_not_differ_are_drawn_alike() -> None:
