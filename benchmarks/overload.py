@@ -39,8 +39,9 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Figures:
     """What became of the posts.
 
-    ``refused`` were answered 429 (the mark) or 503 (the process), the latter ``busy``; ``unanswered`` counts those
-    that got no answer, another one, or none in time, by the reason; ``lost`` were accepted and are neither in the index at their version nor dead.
+    ``refused`` were answered 429 (the mark) or 503 (the process), the latter ``busy``; ``unanswered`` counts those that
+    got no answer, another one, or none in time, by the reason; ``lost`` were accepted and are neither in the index at
+    their version nor dead.
     """
 
     ingested_per_s: float

@@ -1,7 +1,7 @@
 """An exported encoder in fewer bits: float16 for accelerators, int8 for processors.
 
-Weights that are multiplied in pairs have 7 bits: processors without VNNI instructions add two products in 16 bits, which
-8 would overflow. So an export answers alike wherever it was made and runs.
+Weights that are multiplied in pairs have 7 bits: processors without VNNI instructions add two products in 16 bits,
+which 8 would overflow. So an export answers alike wherever it was made and runs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
