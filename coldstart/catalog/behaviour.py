@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Integer, Row, Select, bindparam, func, select
 
 from coldstart.catalog import Recorded, graduating
 from coldstart.catalog.identities import Digests, attributed
@@ -78,13 +79,18 @@ def hour_of(timestamp: float) -> int:
 
 def recent_events(tx: Connection, user_id: ExternalId, *, limit: int, without: Collection[str]) -> list[Event]:
     """`ItemStore.recent_events`."""
-    latest = (
+    asked = {"user_id": user_id, "without": sorted(without), "limit": limit}
+    return [_event(row) for row in tx.execute(_latest(tx.dialect.name), asked)]
+
+
+@cache
+def _latest(dialect: str) -> Select[*tuple[Any, ...]]:
+    return (
         select(events)
-        .where(events.c.user_id == user_id, events.c.kind.not_in(sorted(without)))
-        .order_by(events.c.timestamp.desc(), by_bytes(tx, events.c.event_id).desc())
-        .limit(limit)
+        .where(events.c.user_id == bindparam("user_id"), events.c.kind.not_in(bindparam("without", expanding=True)))
+        .order_by(events.c.timestamp.desc(), by_bytes(dialect, events.c.event_id).desc())
+        .limit(bindparam("limit", type_=Integer))
     )
-    return [_event(row) for row in tx.execute(latest)]
 
 
 def _event(row: Row[*tuple[Any, ...]]) -> Event:

@@ -28,6 +28,6 @@ def insert(tx: Connection | str, table: Table) -> postgresql.Insert | sqlite.Ins
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def by_bytes(tx: Connection, column: Column[str]) -> ColumnElement[str]:
+def by_bytes(dialect: str, column: Column[str]) -> ColumnElement[str]:
     """The column to order by its bytes in UTF-8, as Python and Redis do; PostgreSQL has its own order of a language."""
-    return collate(column, "C") if tx.dialect.name == "postgresql" else column
+    return collate(column, "C") if dialect == "postgresql" else column

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, literal, or_, select
+from sqlalchemy import Connection, Row, Text, bindparam, delete, func, or_, select
 
 from coldstart.catalog import identities, schema
 from coldstart.catalog.models import erasures, events, exposures, users
@@ -15,6 +15,13 @@ from coldstart.entities import ExternalId
 from coldstart.errors import Conflict, InvalidInput
 from coldstart.ids import check_id
 from coldstart.users.profile import Profile, Reader
+
+_ASKED = select(bindparam("user_id", type_=Text).label("asked")).subquery()
+_READER = select(_ASKED.c.asked, users, erasures.c.erased_at).select_from(
+    _ASKED.outerjoin(users, users.c.user_id == _ASKED.c.asked).outerjoin(
+        erasures, erasures.c.digest == bindparam("digest")
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +100,7 @@ class UserStore:
 
     def _look(self, tx: Connection, user_id: ExternalId) -> Row[*tuple[Any, ...]]:
         """The user's row and their erasure in one look, as every list begins with it."""
-        asked = select(literal(user_id).label("asked")).subquery()
-        found = asked.outerjoin(users, users.c.user_id == asked.c.asked).outerjoin(
-            erasures, erasures.c.digest == self.digest(user_id)
-        )
-        return tx.execute(select(asked.c.asked, users, erasures.c.erased_at).select_from(found)).one()
+        return tx.execute(_READER, {"user_id": user_id, "digest": self.digest(user_id)}).one()
 
     def merge(self, source: ExternalId, into: ExternalId) -> Merged:
         """Make the source another name of the account: its events and profile move, and what comes later follows.

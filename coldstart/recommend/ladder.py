@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from itertools import islice
 from secrets import token_hex
 
 import numpy as np
@@ -313,17 +314,17 @@ class Recommender:
         shelf, conditions = self._shelf(), read_filter(evidence.where)
         evidence.degraded |= shelf.degraded
         unwanted = evidence.unwanted.keys()
-        hits = [
+        fitting = (
             hit
             for hit in shelf.hits
             if hit.item_id not in unwanted and all(condition.holds(hit.payload) for condition in conditions)
-        ]
+        )
         return [
             _row(
                 hit,
                 f"popular: {_count(times, 'click')}" if (times := shelf.clicks.get(hit.item_id, 0)) else "just arrived",
             )
-            for hit in hits[: request.limit]
+            for hit in islice(fitting, request.limit)
         ]
 
     def _like_favourites(
