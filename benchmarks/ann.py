@@ -35,7 +35,7 @@ from coldstart.backbones import FrozenBackbone
 from coldstart.encoders import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL, open_image_encoder, open_text_encoder
 from coldstart.ids import IdMap
 from coldstart.index import Point
-from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.edge_store import EdgeIndexStore
 from coldstart.settings import Settings
 from coldstart.vectors import Matrix, Rows, normalise
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks import command
 from coldstart.index import Point, VectorIndex
-from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.edge_store import EdgeIndexStore
 from coldstart.vectors import normalise
 
 DIM, LIMIT, BATCH, PAUSE_S = 64, 20, 1000, 0.01

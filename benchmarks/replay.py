@@ -25,7 +25,7 @@ from coldstart.entities import Event, ExternalId
 from coldstart.evaluation.metrics import recall_ndcg
 from coldstart.evaluation.protocols import Protocol
 from coldstart.index import VectorIndex
-from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.edge_store import EdgeIndexStore
 from coldstart.recommend import RecommendationList, Recommender
 from coldstart.recommend.floor import Floor
 from coldstart.recommend.newcomers import Quota

@@ -12,6 +12,7 @@ from coldstart.errors import InvalidInput
 
 PREFIX = "COLDSTART_"
 CONFIG_FILE = "coldstart.toml"
+INDEX_CACHE_MB = 256
 
 
 class Settings(BaseModel):
@@ -89,8 +90,8 @@ class Settings(BaseModel):
     max_attempts: int = Field(5, ge=1, description="Tries before an item is dead-lettered")
     relay_seconds: float = Field(1.0, gt=0, description="Pause between two looks for items left behind")
     reconcile_seconds: float = Field(86_400.0, gt=0, description="Pause between two comparisons of catalogue and index")
-    index_memory_mb: int = Field(
-        256, ge=0, description="What an embedded index remembers of points that it was asked for, by adapter"
+    index_cache_mb: int = Field(
+        INDEX_CACHE_MB, ge=0, description="What an embedded index remembers of points, for each adapter that is kept"
     )
     graph_points: int = Field(
         10_000, ge=0, description="Embedded points in no search graph from which on one is built beside; 0: never"

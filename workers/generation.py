@@ -123,7 +123,7 @@ class Workshop:
 
 
 def keep_fresh(stack: ExitStack, settings: Settings, kept: Holder[Kept], telemetry: Telemetry) -> None:
-    """Let the live generation know what is new every second or so, until the stack is closed; then say what was shown.
+    """Let the live generation know what is new every so often, until the stack is closed; then say what was shown.
 
     Where that cannot be told any more, new items are shown a few times more.
     """
@@ -142,9 +142,13 @@ def keep_fresh(stack: ExitStack, settings: Settings, kept: Holder[Kept], telemet
 
     kept.value.live.refresh()
     stack.callback(say)
-    works = {"floor": look, "experiments": follow}
-    # With a million new items a look takes seconds.
-    keep_up(stack, [Periodic(name, work, every_s=settings.relay_seconds, rest=9) for name, work in works.items()])
+    keep_up(
+        stack,
+        [
+            Periodic("floor", look, every_s=settings.relay_seconds, rest=9),  # of a million new items it takes seconds
+            Periodic("experiments", follow, every_s=settings.relay_seconds),
+        ],
+    )
 
 
 def tell(shown: Floor | Arms) -> None:

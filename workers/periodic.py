@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from time import perf_counter
 
+LONGEST_S = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -22,7 +23,7 @@ class Periodic:
     every_s : float
         From the end of one time to the beginning of the next.
     rest : float
-        The same at least, in times what the work took: with 9 it never takes more than a tenth of a processor.
+        The same at least, in times what the work took, up to `LONGEST_S`: with 9 a tenth of a processor is busy.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Periodic:
 
     def _run(self) -> None:
         took_s = 0.0
-        while not self._stopping.wait(max(self._every_s, self._rest * took_s)):
+        while not self._stopping.wait(max(self._every_s, min(self._rest * took_s, LONGEST_S))):
             start = perf_counter()
             try:
                 self._work(self._stopping.is_set)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypedColumns,
+    text,
 )
 
 from coldstart.ids import MAX_ID_CHARACTERS
@@ -271,8 +272,8 @@ adapters = Table("adapters", metadata, AdapterColumns)
 Index("ix_items_accepted_at", items.c.accepted_at, items.c.item_id)
 Index("ix_items_status", items.c.status, items.c.accepted_at, items.c.item_id)
 Index(  # covers the search for newcomers, which comes every second
-    "ix_items_cold", items.c.status, items.c.accepted_at, items.c.item_id,
-    sqlite_where=items.c.cold, postgresql_where=items.c.cold,
+    "ix_items_cold", items.c.status, items.c.accepted_at, items.c.item_id, items.c.cold,
+    sqlite_where=text("cold = 1"), postgresql_where=items.c.cold,
 )  # fmt: skip
 Index("ix_items_picture_sha256", items.c.picture_sha256)
 Index("ix_outbox_due", outbox.c.stage, outbox.c.leased, outbox.c.priority.desc(), outbox.c.due_at)

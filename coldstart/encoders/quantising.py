@@ -4,7 +4,7 @@ Weights that are multiplied in pairs have 7 bits: processors without VNNI instru
 which 8 would overflow. So an export answers alike wherever it was made and runs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,9 @@ def to_static_int8(source: Path, target: Path, inputs: Iterable[Mapping[str, Mat
     """
     prepared = target.with_suffix(".prepared.onnx")
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
-    convolutions = [node for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
+    graph = onnx.load(prepared).graph
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    shapes = {each.name: each.dims for each in graph.initializer}
     whole = {"quant_type": QuantType.QInt8, "reduce_range": False, "axis": 0}
     quantize_static(
         prepared,
@@ -54,13 +56,19 @@ def to_static_int8(source: Path, target: Path, inputs: Iterable[Mapping[str, Mat
         reduce_range=True,
         nodes_to_exclude=[node.name for node in convolutions[:KEPT]],
         extra_options={
-            "TensorQuantOverrides": {node.input[1]: [whole] for node in convolutions[KEPT:] if _is_depthwise(node)}
+            "TensorQuantOverrides": {
+                node.input[1]: [whole]
+                for node in convolutions[KEPT:]
+                if node.input[1] in shapes and _is_depthwise(node, shapes[node.input[1]])
+            }
         },
     )
 
 
-def _is_depthwise(convolution: onnx.NodeProto) -> bool:
-    return any(each.name == "group" and each.i > 1 for each in convolution.attribute)
+def _is_depthwise(convolution: onnx.NodeProto, shape: Sequence[int]) -> bool:
+    """Whether each channel has one filter of its own, by the shape [out, in / groups, ...] of the weights."""
+    groups = next((each.i for each in convolution.attribute if each.name == "group"), 1)
+    return groups > 1 and shape[0] == groups and shape[1] == 1
 
 
 class _Inputs(CalibrationDataReader):  # type: ignore[misc]  # untyped

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypedDict
 
 from coldstart.entities import ExternalId, Scalar
-from coldstart.settings import Settings
+from coldstart.settings import INDEX_CACHE_MB, Settings
 from coldstart.vectors import Matrix, Vector
-
-MEMORY_MB = 256
 
 
 class Range(TypedDict, total=False):
@@ -178,21 +176,21 @@ class IndexStore(Protocol):
 
 
 def open_index_store(
-    *, root: Path, qdrant_url: str | None = None, api_key: str | None = None, memory_mb: float = MEMORY_MB
+    *, root: Path, qdrant_url: str | None = None, api_key: str | None = None, cache_mb: float = INDEX_CACHE_MB
 ) -> IndexStore:
     """Qdrant at ``qdrant_url``, or else Qdrant Edge in the folder ``root``, which one process may own."""
     if qdrant_url is not None:
         from coldstart.index.server import ServerIndexStore
 
         return ServerIndexStore.connect(qdrant_url, api_key=api_key)
-    from coldstart.index.edge import EdgeIndexStore
+    from coldstart.index.edge_store import EdgeIndexStore
 
-    return EdgeIndexStore(root, memory_mb=memory_mb)
+    return EdgeIndexStore(root, cache_mb=cache_mb)
 
 
 def index_store_of(settings: Settings) -> IndexStore:
     """The store that the settings name."""
     return open_index_store(
         root=settings.index_dir, qdrant_url=settings.qdrant_url, api_key=settings.qdrant_api_key,
-        memory_mb=settings.index_memory_mb,
+        cache_mb=settings.index_cache_mb,
     )  # fmt: skip

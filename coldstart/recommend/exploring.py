@@ -36,7 +36,7 @@ def draw(logits: Vector, n: int, rng: np.random.Generator) -> tuple[list[int], l
         if row in rows:
             continue
         rows.append(row)
-        propensities.append(float(weights[row]) / left)
+        propensities.append(min(1.0, float(weights[row]) / left))  # what is left is a difference of rounded numbers
         left -= float(weights[row])
     return rows, propensities
 

@@ -77,7 +77,7 @@ class Arrivals(Protocol):
 class Floor:
     """Knows which new items are owed impressions, draws among them, and counts what was shown.
 
-    Requests read what `refresh` last found; a thread of the service calls it every second or so. What other processes
+    Requests read what `refresh` last found; a thread of the service calls it every so often. What other processes
     on the same catalogue have shown is learned then: together they may pass a quota by what they show meanwhile.
 
     Parameters

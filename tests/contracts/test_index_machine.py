@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from qdrant_client import QdrantClient
 
 from coldstart.index import Held, IndexStore, Point, VectorIndex
-from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.edge_store import EdgeIndexStore
 from coldstart.index.exact import ExactIndexStore
 from coldstart.index.server import ServerIndexStore
 

@@ -17,7 +17,7 @@ from qdrant_client import QdrantClient
 
 from coldstart.errors import Conflict, InvalidInput, NotFound
 from coldstart.index import Filter, Held, IndexStore, Point, Stored, VectorIndex
-from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.edge_store import EdgeIndexStore
 from coldstart.index.exact import ExactIndex, ExactIndexStore
 from coldstart.index.server import ServerIndexStore
 from coldstart.vectors import Vector

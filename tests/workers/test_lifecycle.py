@@ -19,7 +19,7 @@ from coldstart.catalog.engine import Database
 from coldstart.catalog.models import items, outbox
 from coldstart.entities import Event, Item
 from coldstart.errors import Conflict, NotFound
-from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.edge_store import EdgeIndexStore
 from coldstart.recommend import Request
 from coldstart.settings import Settings
 from tests.coldstart.experiments.toy import draft

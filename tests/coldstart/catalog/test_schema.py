@@ -1,14 +1,16 @@
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import event, inspect, text
 
 from coldstart.catalog.engine import Database
 from coldstart.catalog.models import metadata
+from coldstart.catalog.newcomers import newcomers
 from coldstart.catalog.schema import alembic_config, migrate
 from coldstart.errors import Conflict
 from tests import servers
@@ -34,6 +36,18 @@ def test_models_and_migrations_agree_on_sqlite(tmp_path: Path) -> None:
 def test_models_and_migrations_agree_on_postgresql() -> None:
     with servers.postgresql() as url:
         agrees(url)
+
+
+def test_newcomers_are_found_without_a_look_at_any_item(tmp_path: Path) -> None:
+    database, statements = Database(f"sqlite:///{tmp_path}/catalog.sqlite3"), list[tuple[str, Any]]()
+    migrate(database)
+    with database.read() as tx:
+        event.listen(tx, "before_cursor_execute", lambda *told: statements.append((told[2], told[3])))
+        newcomers(tx, since=0.0, limit=9)
+        sought, given = next(told for told in statements if "impressions" in told[0])
+        plan = [row.detail for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sought}", given)]
+    database.close()
+    assert any("COVERING INDEX ix_items_cold" in step for step in plan), plan
 
 
 def counts_what_there_was(url: str) -> None:

@@ -17,7 +17,7 @@ import qdrant_edge
 
 from coldstart.errors import Conflict, Unavailable
 from coldstart.index import Filter, Point, index_store_of, open_index_store
-from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.edge_store import EdgeIndexStore
 from coldstart.index.exact import ExactIndexStore
 from coldstart.settings import Settings
 
@@ -28,7 +28,7 @@ import itertools, sys
 from pathlib import Path
 import numpy as np
 from coldstart.index import Point
-from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.edge_store import EdgeIndexStore
 from coldstart.index.exact import ExactIndexStore
 
 index = EdgeIndexStore(Path(sys.argv[1])).create("items", 4)
@@ -43,7 +43,7 @@ SECOND = """
 import sys
 from pathlib import Path
 from coldstart.errors import Conflict
-from coldstart.index.edge import EdgeIndexStore
+from coldstart.index.edge_store import EdgeIndexStore
 from coldstart.index.exact import ExactIndexStore
 
 try:

@@ -15,7 +15,8 @@ import pytest
 
 from coldstart.errors import Unavailable
 from coldstart.index import Point, graph
-from coldstart.index.edge import EdgeIndex, EdgeIndexStore
+from coldstart.index.edge import EdgeIndex
+from coldstart.index.edge_store import EdgeIndexStore
 from coldstart.vectors import normalise
 
 DIM, POINTS = 16, 1500
@@ -169,7 +170,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from coldstart.index import folder, graph
-from coldstart.index.edge import EdgeIndex, EdgeIndexStore
+from coldstart.index.edge import EdgeIndex
+from coldstart.index.edge_store import EdgeIndexStore
 from tests.coldstart.index.test_graph import DIM, POINTS, point
 
 step = sys.argv[2]

@@ -68,6 +68,13 @@ def test_what_is_nothing_beside_what_was_drawn_is_drawn_next_with_its_chance_amo
     assert chances == pytest.approx([1.0, {0: 0.25, 2: 0.75}[rows[1]], 1.0])
 
 
+def test_a_chance_is_never_above_one_when_all_is_drawn() -> None:
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        _, chances = draw(rng.normal(size=rng.integers(2, 12)).astype(np.float32), 12, rng)
+        assert max(chances) <= 1.0
+
+
 def test_scores_that_do_not_differ_are_drawn_alike() -> None:
     assert tempered(np.full(3, 2.0, np.float32), 0.1).tolist() == [0.0, 0.0, 0.0]
 

@@ -12,7 +12,7 @@ depends_on = None
 def upgrade() -> None:
     """Create it."""
     op.create_index(
-        "ix_items_cold", "items", ["status", "accepted_at", "item_id"],
+        "ix_items_cold", "items", ["status", "accepted_at", "item_id", "cold"],
         sqlite_where=sa.text("cold = 1"), postgresql_where=sa.text("cold"),
     )  # fmt: skip
 
