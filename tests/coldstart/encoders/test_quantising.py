@@ -1,5 +1,6 @@
 """Which weights have seven bits: whatever is multiplied in pairs, on processors where eight would overflow."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ SHAPES = {  # of the weights [out, in / groups, ...], and the groups
 }
 
 
-def model(nodes: list[onnx.NodeProto], weights: dict[str, tuple[int, ...]], shape: list[int], path: Path) -> Path:
+def model(nodes: list[onnx.NodeProto], weights: Mapping[str, tuple[int, ...]], shape: list[int], path: Path) -> Path:
     rng = np.random.default_rng(0)
     tensors = [
         numpy_helper.from_array(rng.standard_normal(size).astype(np.float32), name) for name, size in weights.items()
