@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Callable
 
-import anyio
-from anyio import to_thread
+from anyio import sleep, to_thread
 
 from coldstart.errors import Unavailable
 
@@ -39,7 +38,7 @@ class Readiness:
             except Exception as error:
                 _log.exception("not ready")
                 self._waits_for = str(error)
-                await anyio.sleep(RETRY_S)
+                await sleep(RETRY_S)
             else:
                 self._waits_for = None
                 return

@@ -60,7 +60,7 @@ def test_a_step_that_fails_is_told_and_taken_again(monkeypatch: pytest.MonkeyPat
             readiness.require()
         told.append(error.value.what)
 
-    monkeypatch.setattr("api.readiness.anyio.sleep", instead_of_waiting)
+    monkeypatch.setattr("api.readiness.sleep", instead_of_waiting)
     anyio.run(readiness.warm_up, step)
     assert told == ["not ready: no weights"]
     readiness.require()
