@@ -28,8 +28,8 @@ from workers.runtime import Runtime, open_runtime
 
 _log = logging.getLogger(__name__)
 HANGS_S = 60
-"""A process that says nothing for so long is replaced: at its start it is busy importing for some seconds. So is one that
-dies just as uvicorn asks how it is; else a death is noticed at once."""
+"""A process that says nothing for so long is replaced: at its start it is busy importing for some seconds. So is one
+that dies just as uvicorn asks how it is; else a death is noticed at once."""
 
 
 def require_shared(settings: Settings) -> None:
