@@ -93,9 +93,8 @@ def test_two_serve_as_one_and_one_that_dies_is_replaced(flags: list[str], shop: 
         assert len(live) == 1 and 'status="live"' in live[0]
         for victim in first:
             os.kill(victim, signal.SIGKILL)
-            # One that dies as it is asked how it is, is waited for as long as one that hangs: a minute.
-            service.wait_until(lambda: len(workers(service)) == 2, seconds=120, what="another process")
-            service.wait_until(lambda: answering(service.url), seconds=120, what="an answer")
+            service.wait_until(lambda: len(workers(service)) == 2, seconds=60, what="another process")
+            service.wait_until(lambda: answering(service.url), seconds=60, what="an answer")
         assert not set(first) & set(workers(service))
         put(service.url, {"item_id": "afterwards", **item_body(shop.dataset, 0)})
         service.wait_until(lambda: service.counts()["retrievable"] == everything + 1, seconds=60, what="one more item")

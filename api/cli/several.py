@@ -28,8 +28,7 @@ from workers.runtime import Runtime, open_runtime
 
 _log = logging.getLogger(__name__)
 HANGS_S = 60
-"""A process that says nothing for so long is replaced: at its start it is busy importing for some seconds. So is one
-that dies just as uvicorn asks how it is; else a death is noticed at once."""
+"""A process that says nothing for so long is replaced: at its start it is busy importing for some seconds."""
 
 
 def require_shared(settings: Settings) -> None:
@@ -94,10 +93,19 @@ def _opened(settings: Settings, data: Path | None) -> Iterator[Runtime]:
 
 
 class _Supervisor(Multiprocess):
-    """Lets the processes be not ready for a while before it ends them, as `api.draining.Server` does alone."""
+    """Lets the processes be not ready for a while before it ends them, as `api.draining.Server` does alone.
+
+    Beside that it notices at once when one dies.
+    """
 
     drain_s = 0.0
     _draining = False
+
+    def keep_subprocess_alive(self) -> None:
+        """Called twice a second; the death of one that is just being asked how it is ends the wait for its answer."""
+        for process in self.processes:
+            process.child_conn.close()  # the copy here, which would keep the connection open
+        super().keep_subprocess_alive()
 
     def handle_term(self) -> None:
         """Called after SIGTERM; a second one ends them at once."""
