@@ -1,6 +1,6 @@
 """Lists as JSON. Their schemas are in `answers`; making objects of these first would take longer than the writing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -45,11 +45,13 @@ def _row(row: Recommendation, *, explain: bool) -> dict[str, Any]:
 
 
 def _evidence(row: Recommendation) -> dict[str, Any]:
-    if not row.gates:
-        return {"nearest": row.nearest, "likeness": row.likeness, "modalities": {}}
-    total = sum(row.gates.values())
-    shares = {modality: round(gate / total, 3) for modality, gate in row.gates.items()} if total > 0 else {}
+    shares = _shares(row.gates) if row.gates else {}  # which most rows do not have
     return {"nearest": row.nearest, "likeness": row.likeness, "modalities": shares}
+
+
+def _shares(gates: Mapping[str, float]) -> dict[str, float]:
+    total = sum(gates.values())
+    return {modality: round(gate / total, 3) for modality, gate in gates.items()} if total > 0 else {}
 
 
 def _json(content: object) -> Response:

@@ -53,12 +53,6 @@ _SCANNED_KB = 10_000  # of vectors, where a collection does not say
 _LIVE_VECTOR = qdrant.Filter(must=[qdrant.HasVectorCondition("")])
 
 
-def _apart(conditions: Sequence[Condition]) -> tuple[list[Condition], list[Condition]]:
-    """Those that are rarely broken, and the others."""
-    rare = [condition for condition in conditions if condition.is_rarely_broken]
-    return rare, [condition for condition in conditions if condition not in rare] if rare else list(conditions)
-
-
 def effort(points: int) -> int:
     """Candidates that a search in a graph of so many points holds (``ef``, Malkov and Yashunin 2016).
 
@@ -115,9 +109,10 @@ class EdgeIndex:
 
         It is told of conditions that nearly everything fulfils where they took too many, and of many excluded ids.
         """
-        rare, others = _apart(conditions)
+        rare = [condition for condition in conditions if condition.is_rarely_broken]
         few = few_keys(tuple(exclude)) if len(exclude) <= _FEW else frozenset()
         if rare or few:
+            others = [condition for condition in conditions if not condition.is_rarely_broken]
             enough = limit + (_SPARE if rare else 0)
             found = self._search(vector, enough + len(few), edge_filter(others, () if few else exclude))
             hits, looked_at = self._hits(found, enough, without=few)

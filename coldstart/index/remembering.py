@@ -11,7 +11,7 @@ T = TypeVar("T")
 class Remembered(Generic[T]):
     """Answers about points by their keys, those that were read last; for the one process that writes them.
 
-    A key is the number that an id is: a `UUID` takes Python ten times as long to look up.
+    A key is the number that an id is: a `UUID` takes Python several times as long to look up.
 
     Parameters
     ----------
